@@ -1,0 +1,3 @@
+//! Being laid.
+#![no_std]
+#![no_main]

@@ -1,0 +1,1 @@
+//! UDPcast's messages, byte by byte.

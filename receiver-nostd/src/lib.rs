@@ -1,0 +1,3 @@
+//! Being laid.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Being laid: see the package's description in its `Cargo.toml`.
