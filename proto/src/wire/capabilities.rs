@@ -3,7 +3,8 @@
 use core::fmt;
 use core::ops::{BitAnd, BitOr};
 
-/// A set of abilities (docs/protocol.md, "Capabilities"). Bits without a name are kept as they came.
+/// A set of abilities (docs/protocol.md, "Capabilities"). Bits without a name are kept as they
+/// came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities(pub u32);
 

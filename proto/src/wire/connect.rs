@@ -41,7 +41,8 @@ impl ConnectReq {
     /// [`Self::LEN`] are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another message.
+    /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another
+    /// message.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         wire_field::check(datagram, Opcode::CONNECT_REQ, wire_field::OPCODE.end)?;
         let capabilities = wire_field::u32(datagram, request_field::CAPABILITIES);
@@ -111,8 +112,8 @@ impl ConnectReply {
     /// [`Self::LEN`] are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if there are less than [`Self::MIN_LEN`] bytes. [`Error::WrongOpcode`] if
-    /// this is another message.
+    /// [`Error::Truncated`] if there are less than [`Self::MIN_LEN`] bytes. [`Error::WrongOpcode`]
+    /// if this is another message.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         wire_field::check(datagram, Opcode::CONNECT_REPLY, Self::MIN_LEN)?;
         let capabilities = wire_field::u32(datagram, reply_field::CAPABILITIES);

@@ -24,8 +24,8 @@ pub struct Data<'a> {
     pub block: u16,
     /// Bytes of the image that the whole slice carries.
     pub slice_bytes: u32,
-    /// The block: a block size of bytes, or what is left of the slice. Of any length here; whether it
-    /// fits the slice is for the receiver to check.
+    /// The block: a block size of bytes, or what is left of the slice. Of any length here; whether
+    /// it fits the slice is for the receiver to check.
     pub payload: &'a [u8],
 }
 
@@ -68,8 +68,8 @@ impl<'a> Data<'a> {
         Ok(needed)
     }
 
-    /// Writes only the header and returns its length, [`Self::HEADER_LEN`]: for a caller that has the
-    /// payload in the right place already or sends it from where it is.
+    /// Writes only the header and returns its length, [`Self::HEADER_LEN`]: for a caller that has
+    /// the payload in the right place already or sends it from where it is.
     ///
     /// # Errors
     /// [`BufferTooShort`] if `buffer` has less than [`Self::HEADER_LEN`] bytes.

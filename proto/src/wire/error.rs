@@ -1,6 +1,7 @@
 //! Why bytes are not a message, and why a message does not fit a buffer.
 //!
-//! Anyone on the network can cause the former, so both are for counting and logging, never for stopping.
+//! Anyone on the network can cause the former, so both are for counting and logging, never for
+//! stopping.
 
 use core::fmt;
 

@@ -40,8 +40,8 @@ impl<'a> Fec<'a> {
     /// Reads the message.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if the header is not all there. [`Error::WrongOpcode`] if this is another
-    /// message.
+    /// [`Error::Truncated`] if the header is not all there. [`Error::WrongOpcode`] if this is
+    /// another message.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, Error> {
         wire_field::check(datagram, Opcode::FEC, Self::HEADER_LEN)?;
         Ok(Self {

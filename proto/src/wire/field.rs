@@ -1,7 +1,8 @@
 //! Reading and writing the fixed fields that every message is made of.
 //!
 //! Kept apart so that a codec is a table of offsets and a list of fields, and so that the two rules
-//! that hold for all of them stand once: big-endian, and zero where an old peer's message ends early.
+//! that hold for all of them stand once: big-endian, and zero where an old peer's message ends
+//! early.
 
 use core::net::Ipv4Addr;
 use core::ops::Range;

@@ -65,12 +65,12 @@ impl Hello {
     /// Bytes of the message.
     pub const LEN: usize = field::PADDING.end;
 
-    /// Reads the message. Fields that the datagram has no more bytes for are zero; padding and bytes
-    /// behind [`Self::LEN`] are ignored.
+    /// Reads the message. Fields that the datagram has no more bytes for are zero; padding and
+    /// bytes behind [`Self::LEN`] are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another message;
-    /// it names the HELLO of stock senders as the one expected, though all three are.
+    /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another
+    /// message; it names the HELLO of stock senders as the one expected, though all three are.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         let got = Opcode::parse(datagram)?;
         let expected = Opcode::HELLO;

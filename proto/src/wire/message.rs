@@ -228,7 +228,8 @@ mod tests {
             "CONNECT_REQ capabilities 0x09, receive buffer 99",
             "DISCONNECT",
             "REQACK slice 7 of 2000 bytes, rxmit 1, 4 ready",
-            "CONNECT_REPLY receiver -1, block size 1456, capabilities 0x29, data address 233.255.0.1",
+            "CONNECT_REPLY receiver -1, block size 1456, capabilities 0x29, \
+             data address 233.255.0.1",
             "DATA slice 7 of 2000 bytes, block 2 of 5 bytes",
             "FEC slice 7 of 2000 bytes, block 2, 4 stripes",
             "HELLO capabilities 0x29, data address 233.255.0.1, block size 1456",

@@ -1,15 +1,16 @@
 //! UDPcast's messages, byte by byte.
 //!
-//! One file per message family, each with its offsets in a `mod field` and the same three functions:
+//! One file per message family, each with its offsets in a `mod field` and the same three
+//! functions:
 //!
-//! - `parse` reads a received datagram. It never panics, whatever the bytes, and its error names the
-//!   reason. It judges form only: what a number may be is the machines' matter.
+//! - `parse` reads a received datagram. It never panics, whatever the bytes, and its error names
+//!   the reason. It judges form only: what a number may be is the machines' matter.
 //! - `buffer_len` is how many bytes `emit` writes.
-//! - `emit` writes the message, reserved bytes as zero, to the start of the caller's buffer. It never
-//!   panics: a buffer of less than `buffer_len` bytes is an error and stays as it was.
+//! - `emit` writes the message, reserved bytes as zero, to the start of the caller's buffer. It
+//!   never panics: a buffer of less than `buffer_len` bytes is an error and stays as it was.
 //!
-//! What the fields mean is docs/protocol.md, "Messages"; nothing here keeps state. Opcodes that nobody
-//! knows survive as [`Message::Unknown`], to be counted and ignored.
+//! What the fields mean is docs/protocol.md, "Messages"; nothing here keeps state. Opcodes that
+//! nobody knows survive as [`Message::Unknown`], to be counted and ignored.
 
 mod capabilities;
 mod connect;
@@ -38,6 +39,6 @@ pub use reqack::ReqAck;
 pub use retransmit::Retransmit;
 pub use signal::Signal;
 
-/// Bytes that hold any message but DATA and FEC: what a buffer for transmitting or receiving control
-/// messages needs. REQACK is the longest of them.
+/// Bytes that hold any message but DATA and FEC: what a buffer for transmitting or receiving
+/// control messages needs. REQACK is the longest of them.
 pub const MAX_CONTROL_LEN: usize = ReqAck::LEN;

@@ -26,8 +26,8 @@ impl SliceOk {
     /// Reads the message. Bytes behind [`Self::LEN`] are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if the slice's number is not all there: read as zero, it would be an OK for
-    /// slice 0. [`Error::WrongOpcode`] if this is another message.
+    /// [`Error::Truncated`] if the slice's number is not all there: read as zero, it would be an OK
+    /// for slice 0. [`Error::WrongOpcode`] if this is another message.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         wire_field::check(datagram, Opcode::OK, Self::LEN)?;
         Ok(Self {

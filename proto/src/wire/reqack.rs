@@ -41,8 +41,8 @@ impl ReqAck {
     /// Reads the message. Bytes behind [`Self::LEN`] are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if there are less than [`Self::MIN_LEN`] bytes. [`Error::WrongOpcode`] if
-    /// this is another message.
+    /// [`Error::Truncated`] if there are less than [`Self::MIN_LEN`] bytes. [`Error::WrongOpcode`]
+    /// if this is another message.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         wire_field::check(datagram, Opcode::REQACK, Self::MIN_LEN)?;
         Ok(Self {

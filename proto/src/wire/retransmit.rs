@@ -31,15 +31,15 @@ impl Retransmit {
     /// Bytes of the message.
     pub const LEN: usize = field::MAP.end;
 
-    /// Bytes that a message has at least: of a map that is cut off, the rest reads as blocks that the
-    /// receiver lacks.
+    /// Bytes that a message has at least: of a map that is cut off, the rest reads as blocks that
+    /// the receiver lacks.
     pub const MIN_LEN: usize = field::RXMIT.end;
 
     /// Reads the message. Bytes behind [`Self::LEN`] are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if there are less than [`Self::MIN_LEN`] bytes. [`Error::WrongOpcode`] if
-    /// this is another message.
+    /// [`Error::Truncated`] if there are less than [`Self::MIN_LEN`] bytes. [`Error::WrongOpcode`]
+    /// if this is another message.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         wire_field::check(datagram, Opcode::RETRANSMIT, Self::MIN_LEN)?;
         Ok(Self {

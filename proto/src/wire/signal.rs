@@ -27,8 +27,8 @@ impl Signal {
     /// Reads the message. Bytes behind the opcode are ignored.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another message;
-    /// it names GO as the one expected, though DISCONNECT is too.
+    /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another
+    /// message; it names GO as the one expected, though DISCONNECT is too.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         match Opcode::parse(datagram)? {
             Opcode::GO => Ok(Self::Go),
