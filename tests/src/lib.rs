@@ -1,1 +1,27 @@
-//! Being laid: see the package's description in its `Cargo.toml`.
+//! The laboratory of the end-to-end tests: private networks, machines, stock and own programs.
+//!
+//! It is a library of its own so that the tests and `cargo xtask demo` share one way of making a
+//! network, starting a PXE server and booting a machine. It tests nothing by itself and knows
+//! nothing of the wire: that is the programs' business. Everything it starts is a process that dies
+//! with the value that stands for it, and at the latest with the process that made it.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod tool;
+
+pub mod gate;
+pub mod image;
+pub mod lab;
+pub mod machine;
+pub mod process;
+pub mod programs;
+pub mod pxe;
+
+pub use error::LabError;
+pub use lab::{Direction, Host, Lab, Tap};
+pub use machine::{BootOrder, DiskKind, Machine, MachineBuilder, Nic};
+pub use process::{Running, wait_exit};
+pub use programs::{Kind, Program, ironcast_efi, os_image};
+pub use pxe::{PxeServer, PxeSettings};
+pub use tool::find_tool;

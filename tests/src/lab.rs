@@ -1,0 +1,336 @@
+//! A private network: one bridge, and hosts and machines' taps on it, in namespaces without names.
+//!
+//! Each namespace is held by a process that reads a pipe whose other end is ours: when we end, in
+//! whatever way, the pipe closes and the namespaces with their links go. Nothing has a name outside
+//! its own namespace, so that any number of networks live side by side. Programs inside are started
+//! through `setpriv --pdeathsig`, and so die with the *thread* that started them.
+//!
+//! As root a network namespace is all there is; an ordinary user gets a user namespace around it, in
+//! which it is root, where the system allows that.
+
+use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::process::run;
+use crate::{LabError, find_tool};
+
+/// How many frames a tap queues. The default of 1000 hides what a real network card drops.
+const TAP_QUEUE: u32 = 64;
+
+/// The name of a host's own interface, inside its namespace.
+pub const INTERFACE: &str = "eth0";
+
+/// Which way packets are lost, seen from the host or tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Packets that it should receive.
+    Towards,
+    /// Packets that it sends.
+    From,
+}
+
+/// A private network. It lives as long as it or one of its hosts and taps does.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    bridge: Arc<Namespace>,
+    ports: Arc<AtomicU32>,
+}
+
+/// A host of a [`Lab`]: a network namespace with one interface, [`INTERFACE`].
+#[derive(Debug, Clone)]
+pub struct Host {
+    lab: Lab,
+    namespace: Arc<Namespace>,
+    address: Ipv4Addr,
+    port: String,
+}
+
+/// A tap on a [`Lab`]'s bridge, for a virtual machine that runs in the bridge's namespace.
+#[derive(Debug, Clone)]
+pub struct Tap {
+    lab: Lab,
+    port: String,
+}
+
+impl Lab {
+    /// Makes a network with a bridge and nothing on it. The bridge floods multicast to every port
+    /// (no IGMP snooping).
+    ///
+    /// # Errors
+    /// [`LabError::MissingTool`], or [`LabError::Failed`] where the system lets an ordinary user
+    /// make no namespaces.
+    pub fn new() -> Result<Self, LabError> {
+        let namespace = Namespace::outermost()?;
+        shell(
+            &namespace,
+            "ip link set lo up; ip link add br0 type bridge mcast_snooping 0 stp_state 0
+             ip link set br0 up",
+        )?;
+        Ok(Self {
+            bridge: Arc::new(namespace),
+            ports: Arc::new(AtomicU32::new(0)),
+        })
+    }
+
+    /// Adds a host with an address out of its /24 network, whose multicast goes out of
+    /// [`INTERFACE`].
+    ///
+    /// # Errors
+    /// [`LabError::Wrong`] if `address` is none, [`LabError::Failed`] if `ip` refuses.
+    pub fn host(&self, address: &str) -> Result<Host, LabError> {
+        let address: Ipv4Addr = address
+            .parse()
+            .map_err(|_| LabError::wrong(format!("{address} is no IPv4 address")))?;
+        let namespace = Namespace::inside(&self.bridge)?;
+        let port = self.next_port("v");
+        shell(
+            &self.bridge,
+            &format!(
+                "ip link add {port} type veth peer name {INTERFACE} netns {}
+                 ip link set {port} master br0 up",
+                namespace.holder.id()
+            ),
+        )?;
+        shell(
+            &namespace,
+            &format!(
+                "ip link set lo up
+                 ip addr add {address}/24 brd + dev {INTERFACE}
+                 ip link set {INTERFACE} up
+                 ip route add 224.0.0.0/4 dev {INTERFACE}"
+            ),
+        )?;
+        Ok(Host {
+            lab: self.clone(),
+            namespace: Arc::new(namespace),
+            address,
+            port,
+        })
+    }
+
+    /// Adds a tap with a queue as short as a real network card's ring.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if the system refuses: taps need `/dev/net/tun` to be open to the user.
+    pub fn tap(&self) -> Result<Tap, LabError> {
+        let port = self.next_port("tap");
+        shell(
+            &self.bridge,
+            &format!(
+                "ip tuntap add dev {port} mode tap
+                 ip link set {port} txqueuelen {TAP_QUEUE} master br0 up"
+            ),
+        )?;
+        Ok(Tap {
+            lab: self.clone(),
+            port,
+        })
+    }
+
+    /// A command that runs `program` in the bridge's namespace, where QEMU has to run to find its
+    /// tap. It dies with the thread that starts it.
+    ///
+    /// # Errors
+    /// [`LabError::MissingTool`] if the program is not installed.
+    pub fn command(&self, program: impl AsRef<Path>) -> Result<Command, LabError> {
+        self.bridge.command(program)
+    }
+
+    fn next_port(&self, kind: &str) -> String {
+        let number = self.ports.fetch_add(1, Ordering::Relaxed);
+        format!("{kind}{number}")
+    }
+
+    fn set_loss(&self, port: &str, direction: Direction, percent: u32) -> Result<(), LabError> {
+        // Lost at the bridge's side of the link: loss in the host's own output would show up as an
+        // error of its `sendto`, which no real network gives.
+        let (family, table, hook) = match direction {
+            Direction::From => (
+                "netdev",
+                format!("from_{port}"),
+                format!("type filter hook ingress device {port} priority 0;"),
+            ),
+            Direction::Towards => (
+                "bridge",
+                format!("towards_{port}"),
+                "type filter hook forward priority 0;".to_owned(),
+            ),
+        };
+        let to = match direction {
+            Direction::From => String::new(),
+            Direction::Towards => format!("oifname {port} "),
+        };
+        shell(
+            &self.bridge,
+            &format!(
+                "nft 'add table {family} {table}; delete table {family} {table};
+                  add table {family} {table};
+                  add chain {family} {table} lose {{ {hook} }};
+                  add rule {family} {table} lose {to}ip protocol udp \
+                  numgen random mod 100 < {percent} drop'"
+            ),
+        )
+    }
+}
+
+impl Host {
+    /// The host's address.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The network that it is on.
+    #[must_use]
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// A command that runs `program` inside the host. It dies with the thread that starts it.
+    ///
+    /// # Errors
+    /// [`LabError::MissingTool`] if the program is not installed.
+    pub fn command(&self, program: impl AsRef<Path>) -> Result<Command, LabError> {
+        self.namespace.command(program)
+    }
+
+    /// Runs `program` with `arguments` inside the host to its end and gives its stdout.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if its exit status is not 0.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String, LabError> {
+        run(self.command(program)?.args(arguments))
+    }
+
+    /// Loses `percent` (0 to 100) of the UDP packets in `direction`, at random, in place of what
+    /// was set before.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn set_loss(&self, direction: Direction, percent: u32) -> Result<(), LabError> {
+        self.lab.set_loss(&self.port, direction, percent)
+    }
+}
+
+impl Tap {
+    /// The interface's name in the bridge's namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.port
+    }
+
+    /// The network that it is on.
+    #[must_use]
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// Loses `percent` (0 to 100) of the UDP packets in `direction`, at random, in place of what
+    /// was set before.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn set_loss(&self, direction: Direction, percent: u32) -> Result<(), LabError> {
+        self.lab.set_loss(&self.port, direction, percent)
+    }
+}
+
+/// A network namespace, alive as long as its holder is.
+#[derive(Debug)]
+struct Namespace {
+    holder: Child,
+    /// Whether a user namespace has to be entered too.
+    user: bool,
+}
+
+impl Namespace {
+    /// A namespace of its own, for the bridge.
+    fn outermost() -> Result<Self, LabError> {
+        let user = !rustix::process::geteuid().is_root();
+        let mut command = Command::new(find_tool("unshare")?);
+        if user {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--net", "--"]);
+        Self::hold(command, user)
+    }
+
+    /// Another namespace with the same owner, for a host.
+    fn inside(outer: &Self) -> Result<Self, LabError> {
+        let mut command = outer.enter()?;
+        command.arg(find_tool("unshare")?).args(["--net", "--"]);
+        Self::hold(command, outer.user)
+    }
+
+    fn hold(mut command: Command, user: bool) -> Result<Self, LabError> {
+        let mut holder = command
+            .args(["sh", "-c", "echo held; exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| LabError::io(format!("start {command:?}"), e))?;
+        let mut line = String::new();
+        if let Some(stdout) = holder.stdout.as_mut() {
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .map_err(|e| LabError::io("read from the namespace's holder", e))?;
+        }
+        if line == "held\n" {
+            return Ok(Self { holder, user });
+        }
+        let output = holder
+            .wait_with_output()
+            .map_err(|e| LabError::io("wait for the namespace's holder", e))?;
+        Err(LabError::Failed {
+            what: "no network namespace could be made: run as root, or allow user namespaces \
+                   (sysctl kernel.unprivileged_userns_clone, \
+                   kernel.apparmor_restrict_unprivileged_userns)"
+                .to_owned(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// The beginning of a command that runs inside.
+    fn enter(&self) -> Result<Command, LabError> {
+        let mut command = Command::new(find_tool("nsenter")?);
+        command.args(["--target", &self.holder.id().to_string(), "--net"]);
+        if self.user {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command.arg("--");
+        Ok(command)
+    }
+
+    fn command(&self, program: impl AsRef<Path>) -> Result<Command, LabError> {
+        let program = find_tool(program)?;
+        let mut command = self.enter()?;
+        // After the namespaces are entered, for a change of credentials clears it.
+        command
+            .arg(find_tool("setpriv")?)
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program);
+        Ok(command)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Both fail only if the holder is gone already.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+fn shell(namespace: &Namespace, script: &str) -> Result<(), LabError> {
+    for tool in ["ip", "nft"] {
+        find_tool(tool)?;
+    }
+    let path = "PATH=$PATH:/usr/sbin:/sbin";
+    let script = format!("set -eu\n{path}\n{script}");
+    run(namespace.command("sh")?.args(["-c", &script])).map(drop)
+}

@@ -1,0 +1,119 @@
+//! A PXE server in a host of the lab: `dnsmasq` giving out addresses and files by TFTP.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::lab::INTERFACE;
+use crate::{Host, LabError, Running};
+
+/// What the PXE server serves.
+#[derive(Debug, Clone)]
+pub struct PxeSettings {
+    /// The file that a machine starts, by its name in the TFTP folder. Default `ironcast.efi`.
+    pub boot_file: String,
+    /// Files that are copied into the TFTP folder: name there (may hold a folder), and source.
+    pub files: Vec<(String, PathBuf)>,
+    /// Texts that are written into the TFTP folder: name there (may hold a folder), and contents.
+    pub texts: Vec<(String, String)>,
+}
+
+impl Default for PxeSettings {
+    fn default() -> Self {
+        Self {
+            boot_file: "ironcast.efi".to_owned(),
+            files: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+}
+
+impl PxeSettings {
+    /// Serves `efi` as `ironcast.efi`, with `conf` as its `ironcast.conf`.
+    #[must_use]
+    pub fn ironcast(efi: &Path, conf: &str) -> Self {
+        Self::default()
+            .file("ironcast.efi", efi)
+            .text("ironcast.conf", conf)
+    }
+
+    /// Adds a file under `name`.
+    #[must_use]
+    pub fn file(mut self, name: &str, source: &Path) -> Self {
+        self.files.push((name.to_owned(), source.to_path_buf()));
+        self
+    }
+
+    /// Adds a text under `name`.
+    #[must_use]
+    pub fn text(mut self, name: &str, contents: &str) -> Self {
+        self.texts.push((name.to_owned(), contents.to_owned()));
+        self
+    }
+}
+
+/// A running PXE server; it ends on drop.
+#[derive(Debug)]
+pub struct PxeServer {
+    dnsmasq: Running,
+}
+
+impl PxeServer {
+    /// Starts one in `host`, with its TFTP folder and log (`dnsmasq.log`) under `folder`. Machines
+    /// get addresses .100 to .199 of the host's /24 network.
+    ///
+    /// # Errors
+    /// [`LabError::MissingTool`] without `dnsmasq`, [`LabError::Io`] if a file can't be laid out.
+    pub fn start(host: &Host, folder: &Path, settings: &PxeSettings) -> Result<Self, LabError> {
+        let root = folder.join("tftp");
+        lay_out(&root, settings)?;
+        let [a, b, c, _] = host.address().octets();
+        let mut command = host.command("dnsmasq")?;
+        command
+            // Debug mode keeps it in the foreground and the user as it is: in a user namespace
+            // there is no other to change to.
+            .args(["--no-daemon", "--conf-file=/dev/null", "--port=0"])
+            // Without it each offer waits 3 s for the answer to a ping.
+            .args(["--no-ping", "--dhcp-authoritative", "--log-dhcp"])
+            .arg(format!("--interface={INTERFACE}"))
+            .arg(format!("--dhcp-range={a}.{b}.{c}.100,{a}.{b}.{c}.199,1h"))
+            .arg(format!("--dhcp-boot={}", settings.boot_file))
+            .arg("--enable-tftp")
+            .arg(format!("--tftp-root={}", root.display()))
+            .arg(format!(
+                "--dhcp-leasefile={}",
+                folder.join("leases").display()
+            ));
+        let mut dnsmasq = Running::start("dnsmasq", command, folder)?;
+        dnsmasq.wait_for("TFTP root is", std::time::Duration::from_secs(10))?;
+        Ok(Self { dnsmasq })
+    }
+
+    /// What it has logged so far: every DHCP message and every file given out.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.dnsmasq.log()
+    }
+}
+
+fn lay_out(root: &Path, settings: &PxeSettings) -> Result<(), LabError> {
+    let place = |name: &str| {
+        let path = root.join(name);
+        let folder = path.parent().unwrap_or(root);
+        fs::create_dir_all(folder)
+            .map_err(|e| LabError::io(format!("make {}", folder.display()), e))?;
+        Ok::<_, LabError>(path)
+    };
+    for (name, source) in &settings.files {
+        let path = place(name)?;
+        fs::copy(source, &path).map_err(|e| {
+            let doing = format!("copy {} to {}", source.display(), path.display());
+            LabError::io(doing, e)
+        })?;
+    }
+    for (name, contents) in &settings.texts {
+        let path = place(name)?;
+        fs::write(&path, contents)
+            .map_err(|e| LabError::io(format!("write {}", path.display()), e))?;
+    }
+    Ok(())
+}
