@@ -9,5 +9,8 @@
 #![forbid(unsafe_code)]
 
 pub mod bits;
+pub mod geometry;
+pub mod receiver;
+pub mod sender;
 pub mod time;
 pub mod wire;

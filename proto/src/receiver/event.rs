@@ -1,0 +1,132 @@
+//! What a receiver tells its caller: events, the reasons of failures, and counts.
+
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::time::Duration;
+use crate::wire::Capabilities;
+
+/// Something that the caller should know or do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A sender's HELLO was heard; it has been asked for a connection.
+    Heard {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+    },
+    /// A sender was heard that takes no answers (`--async`), which this receiver can't follow.
+    Asynchronous {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+    },
+    /// A sender knows this receiver now, and will wait for it.
+    Connected {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+        /// This receiver's number, from 0.
+        number: u16,
+        /// Bytes in a block.
+        block_size: u16,
+        /// What every party of the transfer understands, as far as the sender knows.
+        capabilities: Capabilities,
+    },
+    /// The data will come to this group: join it.
+    Join {
+        /// The multicast group.
+        group: Ipv4Addr,
+    },
+    /// The sender fell silent before the transfer started; a sender is looked for again.
+    Lost,
+    /// The transfer has started.
+    Started,
+    /// The whole stream has arrived: put it where it belongs, then call
+    /// [`Receiver::confirm`](super::Receiver::confirm).
+    Ended {
+        /// Length of the stream.
+        bytes: u64,
+    },
+    /// The receiver is done; nothing follows.
+    Finished(Result<(), Failure>),
+}
+
+/// Why a transfer failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The caller called [`Receiver::abort`](super::Receiver::abort).
+    Aborted,
+    /// The sender has as many receivers as it can have.
+    Refused,
+    /// The sender cuts blocks of a size that no sender may use.
+    BlockSize(
+        /// The size in bytes.
+        u32,
+    ),
+    /// The transfer did not start within [`Config::start_timeout`](super::Config::start_timeout).
+    NotStarted,
+    /// The sender said nothing for so long during the transfer.
+    Silent {
+        /// How long.
+        waited: Duration,
+        /// Stream bytes that had arrived.
+        received: u64,
+    },
+    /// The sender went on without this receiver.
+    Dropped {
+        /// Stream bytes that had arrived.
+        received: u64,
+    },
+    /// A slice is larger than the memory for blocks.
+    SliceTooLarge {
+        /// Bytes of the slice.
+        slice: u32,
+        /// [`Config::capacity`](super::Config::capacity).
+        capacity: u64,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aborted => f.write_str("the transfer was given up here"),
+            Self::Refused => f.write_str("the sender has no place for another receiver"),
+            Self::BlockSize(size) => write!(f, "the sender uses an impossible block size, {size}"),
+            Self::NotStarted => f.write_str("no transfer started in the time set for it"),
+            Self::Silent { waited, received } => write!(
+                f,
+                "the sender said nothing for {} s, after {received} bytes had arrived",
+                waited.as_secs()
+            ),
+            Self::Dropped { received } => {
+                write!(
+                    f,
+                    "the sender dropped this receiver, after {received} bytes had arrived"
+                )
+            }
+            Self::SliceTooLarge { slice, capacity } => write!(
+                f,
+                "the sender's slices of {slice} bytes don't fit the receiver's memory of {capacity} bytes"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// What a receiver has counted. Counts wrap only after centuries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams handed in.
+    pub datagrams: u64,
+    /// Blocks that were new.
+    pub blocks: u64,
+    /// Blocks that had arrived before.
+    pub duplicates: u64,
+    /// Blocks passed over since the caller's memory was full, or their place not known yet.
+    pub no_room: u64,
+    /// Datagrams that are no message, or contradict what was told before.
+    pub invalid: u64,
+    /// Datagrams from others than the sender, or of no use in this state.
+    pub foreign: u64,
+    /// RETRANSMIT messages sent.
+    pub retransmits: u64,
+}

@@ -1,0 +1,436 @@
+//! The receiving end of a transfer, as a machine without sockets, clock or heap.
+//!
+//! It finds a sender, takes part in the rounds of acknowledgement, and says where each block belongs.
+//! It does not hold the image: the caller copies every block it is handed into memory of its own, and
+//! tells when it has passed the bytes on (docs/protocol.md, "Session").
+
+mod config;
+mod event;
+mod session;
+mod window;
+
+use core::net::SocketAddrV4;
+
+use heapless::Deque;
+
+pub use config::Config;
+pub use event::{Event, Failure, Stats};
+
+use crate::geometry;
+use crate::time::Instant;
+use crate::wire::{Capabilities, ConnectReply, ConnectReq, Hello, Message};
+use session::{Answer, Session, Step};
+
+/// A block of the image, to be copied to its place before the machine is called again: the machine
+/// counts it as received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'d> {
+    /// Where the bytes belong, counted from the start of the stream. At most [`Config::capacity`]
+    /// bytes from the last offset given to [`Receiver::release`].
+    pub offset: u64,
+    /// The bytes.
+    pub payload: &'d [u8],
+}
+
+/// A datagram to be sent, its bytes in the buffer that [`Receiver::poll_transmit`] was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to; from the receiver's port, which is [`Config::port_base`].
+    pub destination: SocketAddrV4,
+    /// How many bytes of the buffer.
+    pub len: usize,
+}
+
+/// Where a receiver is between its start and its end.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "without a heap the largest state sets the size"
+)]
+enum State {
+    /// Looking for a sender.
+    Seeking(Seeking),
+    /// A sender knows this receiver.
+    Connected(Session),
+    /// Everything is decided; what the sender still asks is answered until the time is over.
+    Leaving(Leaving),
+    /// Nothing more is said.
+    Gone,
+}
+
+#[derive(Debug)]
+struct Seeking {
+    /// When to ask for a connection again.
+    ask_at: Instant,
+    /// The sender whose HELLO was heard last.
+    heard: Option<SocketAddrV4>,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    sender: SocketAddrV4,
+    until: Instant,
+    /// Stream offset up to which every byte has arrived.
+    received: u64,
+    /// What to answer: OK after success, DISCONNECT after failure.
+    result: Result<(), Failure>,
+    answer: Option<u32>,
+    /// Whether a DISCONNECT is to be sent.
+    disconnect: bool,
+}
+
+/// The receiving end of one transfer.
+///
+/// Calls are of four kinds:
+/// - *input*: [`handle_datagram`](Self::handle_datagram), [`handle_timeout`](Self::handle_timeout);
+/// - *commands*: [`release`](Self::release), [`confirm`](Self::confirm), [`go`](Self::go),
+///   [`abort`](Self::abort);
+/// - *polls*, to be repeated after every input and command until they return `None`:
+///   [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event); and after them
+///   [`poll_timeout`](Self::poll_timeout) for the time of the next [`handle_timeout`](Self::handle_timeout);
+/// - *getters*, at any time.
+///
+/// A transfer has come to its end when [`Event::Finished`] was polled. Until then the time of
+/// [`poll_timeout`](Self::poll_timeout) is never `None`: no state lasts for ever unless the
+/// operator's settings say so.
+#[derive(Debug)]
+pub struct Receiver {
+    config: Config,
+    state: State,
+    /// When to give up waiting for the start; `None` for never, and once the transfer has started.
+    start_deadline: Option<Instant>,
+    events: Deque<Event, 8>,
+    stats: Stats,
+    /// The connection request that was asked for by a HELLO or by time.
+    connect_to: Option<SocketAddrV4>,
+    go: bool,
+}
+
+impl Receiver {
+    /// A receiver that looks for a sender from `now` on.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        Self {
+            start_deadline: config.start_timeout.map(|timeout| now + timeout),
+            state: State::Seeking(Seeking {
+                ask_at: now,
+                heard: None,
+            }),
+            events: Deque::new(),
+            stats: Stats::default(),
+            connect_to: None,
+            go: false,
+            config,
+        }
+    }
+
+    /// Takes a datagram that arrived at the receiver's port, and returns the block of the image that
+    /// it brought, if it brought a new one.
+    ///
+    /// Datagrams from strangers, repeated ones, and ones that make no sense are counted in
+    /// [`stats`](Self::stats) and change nothing.
+    pub fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        datagram: &'d [u8],
+    ) -> Option<Block<'d>> {
+        self.stats.datagrams += 1;
+        let Ok(message) = Message::parse(datagram) else {
+            self.stats.invalid += 1;
+            return None;
+        };
+        match &mut self.state {
+            State::Seeking(_) => self.find_sender(now, from, &message),
+            State::Connected(session) if session.sender() == from => {
+                let (block, step) = session.handle(now, &message, &mut self.stats);
+                self.take(now, step);
+                return block;
+            }
+            State::Leaving(leaving) if leaving.sender == from => {
+                if let Message::ReqAck(request) = message {
+                    leaving.answer = Some(request.slice);
+                }
+            }
+            State::Connected(_) | State::Leaving(_) => self.stats.foreign += 1,
+            State::Gone => {}
+        }
+        None
+    }
+
+    /// Does what is due at `now`. Calls that come too early are harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.start_deadline.is_some_and(|deadline| deadline <= now) {
+            return self.fail(now, Failure::NotStarted);
+        }
+        match &mut self.state {
+            State::Seeking(seeking) if seeking.ask_at <= now => {
+                seeking.ask_at = now + self.config.connect_interval;
+                let anyone = SocketAddrV4::new(
+                    self.config.control_address,
+                    self.config.port_base.wrapping_add(1),
+                );
+                self.connect_to = Some(seeking.heard.unwrap_or(anyone));
+            }
+            State::Connected(session) => {
+                let step = session.handle_timeout(now, &self.config);
+                self.take(now, step);
+            }
+            State::Leaving(leaving) if leaving.until <= now => self.leave(),
+            State::Seeking(_) | State::Leaving(_) | State::Gone => {}
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do next; `None` once the
+    /// receiver has ended.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let due = match &self.state {
+            State::Seeking(seeking) => seeking.ask_at,
+            State::Connected(session) => session.due(&self.config),
+            State::Leaving(leaving) => leaving.until,
+            State::Gone => return None,
+        };
+        Some(
+            self.start_deadline
+                .map_or(due, |deadline| deadline.min(due)),
+        )
+    }
+
+    /// Writes the next datagram to be sent into `buffer`, which must hold
+    /// [`wire::MAX_CONTROL_LEN`](crate::wire::MAX_CONTROL_LEN) bytes; a shorter one yields `None`.
+    #[must_use]
+    pub fn poll_transmit(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
+        if buffer.len() < crate::wire::MAX_CONTROL_LEN {
+            return None;
+        }
+        let (destination, message) = self.next_message()?;
+        let len = message.emit(buffer).ok()?;
+        Some(Transmit { destination, len })
+    }
+
+    /// What the caller should know or do next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Tells that the caller has no more need of stream bytes below `upto`, so that their memory can
+    /// take new blocks. Values beyond [`contiguous`](Self::contiguous) count as that.
+    pub fn release(&mut self, upto: u64) {
+        if let State::Connected(session) = &mut self.state {
+            session.release(upto);
+        }
+    }
+
+    /// Tells that the whole stream is where it belongs, and safe there; so the end may be
+    /// acknowledged. Without effect before [`Event::Ended`].
+    pub fn confirm(&mut self, now: Instant) {
+        if let State::Connected(session) = &mut self.state
+            && session.end().is_some()
+        {
+            self.start_leaving(now, Ok(()));
+        }
+    }
+
+    /// Asks the sender to start the transfer now, as soon as there is one.
+    pub fn go(&mut self) {
+        self.go = true;
+    }
+
+    /// Gives the transfer up because of something that only the caller knows, such as a disk that
+    /// failed: the sender is told, so that nobody waits for this receiver.
+    pub fn abort(&mut self, now: Instant) {
+        self.fail(now, Failure::Aborted);
+    }
+
+    /// Stream offset up to which every byte has been handed out as a [`Block`].
+    #[must_use]
+    pub fn contiguous(&self) -> u64 {
+        match &self.state {
+            State::Connected(session) => session.contiguous(),
+            State::Leaving(leaving) => leaving.received,
+            State::Seeking(_) | State::Gone => 0,
+        }
+    }
+
+    /// The sender that this receiver is connected to.
+    #[must_use]
+    pub fn sender(&self) -> Option<SocketAddrV4> {
+        match &self.state {
+            State::Connected(session) => Some(session.sender()),
+            State::Leaving(leaving) => Some(leaving.sender),
+            State::Seeking(_) | State::Gone => None,
+        }
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn sender_port(&self) -> u16 {
+        self.config.port_base.wrapping_add(1)
+    }
+
+    fn emit_event(&mut self, event: Event) {
+        // A full queue means a caller that does not poll; its loss is a notice, since the last place
+        // is kept for the one event that every caller must see.
+        let room = self.events.capacity() - self.events.len();
+        if room > 1 || matches!(event, Event::Finished(_)) {
+            let _ = self.events.push_back(event);
+        }
+    }
+
+    fn find_sender(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
+        if from.port() != self.sender_port() {
+            self.stats.foreign += 1;
+            return;
+        }
+        match message {
+            Message::Hello(hello) => self.hear(from, hello),
+            Message::ConnectReply(reply) => self.connect(now, from, reply),
+            _ => self.stats.foreign += 1,
+        }
+    }
+
+    fn hear(&mut self, from: SocketAddrV4, hello: &Hello) {
+        if hello.capabilities.contains(Capabilities::ASYNC) {
+            return self.emit_event(Event::Asynchronous { sender: from });
+        }
+        if let State::Seeking(seeking) = &mut self.state
+            && seeking.heard.replace(from) != Some(from)
+        {
+            self.emit_event(Event::Heard { sender: from });
+        }
+        self.connect_to = Some(from);
+    }
+
+    fn connect(&mut self, now: Instant, from: SocketAddrV4, reply: &ConnectReply) {
+        let Ok(number) = u16::try_from(reply.receiver) else {
+            return self.end(Err(Failure::Refused));
+        };
+        let Ok(block_size) = geometry::check_block_size(reply.block_size) else {
+            return self.end(Err(Failure::BlockSize(reply.block_size)));
+        };
+        self.connect_to = None;
+        self.emit_event(Event::Connected {
+            sender: from,
+            number,
+            block_size,
+            capabilities: reply.capabilities,
+        });
+        let mut session = Session::new(now, from, number, block_size, self.config.capacity);
+        let step = session.learn_group(reply.data_address);
+        self.state = State::Connected(session);
+        self.take(now, step);
+    }
+
+    /// Carries out what the session decided.
+    fn take(&mut self, now: Instant, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Ask => self.connect_to = self.sender(),
+            Step::Join { group } => self.emit_event(Event::Join { group }),
+            Step::Started => {
+                self.start_deadline = None;
+                self.emit_event(Event::Started);
+                // A stream without a byte starts and ends with one and the same message.
+                if let State::Connected(session) = &mut self.state {
+                    let next = session.progress();
+                    self.take(now, next);
+                }
+            }
+            Step::Ended { bytes } => self.emit_event(Event::Ended { bytes }),
+            Step::Lost => {
+                self.emit_event(Event::Lost);
+                self.state = State::Seeking(Seeking {
+                    ask_at: now,
+                    heard: None,
+                });
+            }
+            Step::Failed(failure) => self.fail(now, failure),
+        }
+    }
+
+    fn fail(&mut self, now: Instant, failure: Failure) {
+        self.start_deadline = None;
+        match self.state {
+            State::Seeking(_) => self.end(Err(failure)),
+            State::Connected(_) => self.start_leaving(now, Err(failure)),
+            State::Leaving(_) | State::Gone => {}
+        }
+    }
+
+    fn start_leaving(&mut self, now: Instant, result: Result<(), Failure>) {
+        let State::Connected(session) = &self.state else {
+            return;
+        };
+        self.state = State::Leaving(Leaving {
+            sender: session.sender(),
+            until: now + self.config.exit_wait,
+            received: session.contiguous(),
+            result,
+            answer: session.asked(),
+            disconnect: result.is_err(),
+        });
+    }
+
+    /// The time to answer is over.
+    fn leave(&mut self) {
+        let State::Leaving(leaving) = &mut self.state else {
+            return;
+        };
+        // Success says DISCONNECT only here, as stock receivers do; failure said it at once.
+        if leaving.result.is_ok() && !leaving.disconnect {
+            leaving.disconnect = true;
+            leaving.answer = None;
+            return;
+        }
+        let result = leaving.result;
+        self.end(result);
+    }
+
+    fn end(&mut self, result: Result<(), Failure>) {
+        self.state = State::Gone;
+        self.start_deadline = None;
+        self.connect_to = None;
+        self.emit_event(Event::Finished(result));
+    }
+
+    fn next_message(&mut self) -> Option<(SocketAddrV4, Message<'static>)> {
+        if let Some(destination) = self.connect_to.take() {
+            let request = ConnectReq {
+                capabilities: Capabilities::STOCK,
+                receive_buffer: self.config.receive_buffer,
+            };
+            return Some((destination, Message::ConnectReq(request)));
+        }
+        match &mut self.state {
+            State::Connected(session) => {
+                let sender = session.sender();
+                if core::mem::take(&mut self.go) {
+                    return Some((sender, Message::Go));
+                }
+                Some((sender, session.answer()?.into_message()))
+            }
+            State::Leaving(leaving) => {
+                let answer = leaving.answer.take();
+                if core::mem::take(&mut leaving.disconnect) {
+                    let sender = leaving.sender;
+                    if leaving.result.is_ok() {
+                        self.end(Ok(()));
+                    }
+                    return Some((sender, Message::Disconnect));
+                }
+                let message = match leaving.result {
+                    Ok(()) => Answer::Ok(answer?).into_message(),
+                    Err(_) => answer.map(|_| Message::Disconnect)?,
+                };
+                Some((leaving.sender, message))
+            }
+            State::Seeking(_) | State::Gone => None,
+        }
+    }
+}

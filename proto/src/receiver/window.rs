@@ -1,0 +1,377 @@
+//! Which bytes of the stream have arrived, and where the next ones belong.
+//!
+//! A sender keeps at most two slices in flight, and goes to slice n + 2 only when every receiver has
+//! slice n. So the books of two slices are all a receiver needs; sizes differ from slice to slice, so
+//! each one's place follows from the sum of those before it (docs/protocol.md, "Geometry").
+
+use crate::bits::BitSet;
+use crate::geometry::{self, MAX_SLICE_BLOCKS};
+
+/// What became of a data block that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// New: the first `len` bytes of its payload belong at `offset` of the stream.
+    New { offset: u64, len: usize },
+    /// Already there.
+    Duplicate,
+    /// The caller's memory has no room for this slice yet.
+    NoRoom,
+    /// Its place can't be told, since the size of the slice before it is not known yet.
+    Unplaced,
+    /// It contradicts itself or what was told before.
+    Invalid,
+    /// The sender is so far ahead that it must have given this receiver up.
+    Abandoned,
+    /// The slice is larger than the caller's whole memory.
+    TooLarge,
+}
+
+/// What is known of a slice that the sender asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Every block is there.
+    Complete,
+    /// The slice of 0 bytes that ends the stream, and everything before it is there.
+    End,
+    /// Some blocks are missing; the set holds those that are there.
+    Incomplete(BitSet),
+    /// Nothing should be said: there is no room for the slice, or its place is not known.
+    NotYet,
+    /// As [`Placement::Abandoned`].
+    Abandoned,
+    /// As [`Placement::TooLarge`].
+    TooLarge,
+}
+
+/// The books of one slice.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slice {
+    /// Its length, once any message told it.
+    bytes: Option<u32>,
+    received: BitSet,
+    /// Blocks received without a gap from the first on.
+    prefix: u16,
+}
+
+impl Slice {
+    /// Takes the length in; false if it contradicts an earlier one.
+    fn learn(&mut self, bytes: u32) -> bool {
+        *self.bytes.get_or_insert(bytes) == bytes
+    }
+
+    fn insert(&mut self, block: u16) -> bool {
+        let new = self.received.insert(usize::from(block));
+        while self.received.contains(usize::from(self.prefix)) {
+            self.prefix += 1;
+        }
+        new
+    }
+
+    fn is_complete(&self, block_size: u16) -> bool {
+        self.bytes.is_some_and(|bytes| {
+            bytes > 0 && u32::from(self.prefix) >= geometry::blocks_in(bytes, block_size)
+        })
+    }
+}
+
+/// The books of the two slices that can be in flight.
+#[derive(Debug)]
+pub(super) struct Window {
+    block_size: u16,
+    /// Bytes of the caller's memory.
+    capacity: u64,
+    /// Stream offset below which the caller's memory is free again.
+    released: u64,
+    /// Number of the oldest incomplete slice.
+    number: u32,
+    /// Stream offset of that slice.
+    base: u64,
+    /// The books of slices `number` and `number + 1`.
+    slices: [Slice; 2],
+}
+
+impl Window {
+    pub(super) fn new(block_size: u16, capacity: u64) -> Self {
+        Self {
+            block_size,
+            capacity,
+            released: 0,
+            number: 0,
+            base: 0,
+            slices: Default::default(),
+        }
+    }
+
+    /// Stream offset up to which every byte has arrived.
+    pub(super) fn contiguous(&self) -> u64 {
+        let blocks = u64::from(self.slices[0].prefix) * u64::from(self.block_size);
+        let bytes = self.slices[0].bytes.map_or(0, u64::from);
+        self.base + blocks.min(bytes)
+    }
+
+    /// Length of the whole stream, once everything has arrived.
+    pub(super) fn end(&self) -> Option<u64> {
+        (self.slices[0].bytes == Some(0)).then_some(self.base)
+    }
+
+    /// Frees the caller's memory below stream offset `upto`.
+    pub(super) fn release(&mut self, upto: u64) {
+        self.released = self.released.max(upto.min(self.contiguous()));
+    }
+
+    /// Enters a data block of `len` payload bytes, and tells where it belongs.
+    pub(super) fn place(&mut self, slice: u32, bytes: u32, block: u16, len: usize) -> Placement {
+        let index = match self.index(slice) {
+            Index::Past => return Placement::Duplicate,
+            Index::InFlight(index) => index,
+            Index::TooEarly => return Placement::NoRoom,
+            Index::Abandoned => return Placement::Abandoned,
+        };
+        let wanted = geometry::block_len(bytes, self.block_size, block) as usize;
+        if wanted == 0 || len < wanted || !self.is_slice_len(bytes) {
+            return Placement::Invalid;
+        }
+        if !self.slices[index].learn(bytes) {
+            return Placement::Invalid;
+        }
+        let base = match self.room(index) {
+            Room::At(base) => base,
+            Room::NotYet => return Placement::NoRoom,
+            Room::Unplaced => return Placement::Unplaced,
+            Room::Never => return Placement::TooLarge,
+        };
+        if !self.slices[index].insert(block) {
+            return Placement::Duplicate;
+        }
+        let offset = base + u64::from(block) * u64::from(self.block_size);
+        self.advance();
+        Placement::New {
+            offset,
+            len: wanted,
+        }
+    }
+
+    /// Takes in what REQACK tells of a slice, and says what to answer.
+    pub(super) fn ask(&mut self, slice: u32, bytes: u32) -> Status {
+        let index = match self.index(slice) {
+            Index::Past => return Status::Complete,
+            Index::InFlight(index) => index,
+            Index::TooEarly => return Status::NotYet,
+            Index::Abandoned => return Status::Abandoned,
+        };
+        if !self.is_slice_len(bytes) || !self.slices[index].learn(bytes) {
+            return Status::NotYet;
+        }
+        self.status(slice)
+    }
+
+    /// What is known of a slice that was asked about before.
+    pub(super) fn status(&self, slice: u32) -> Status {
+        let index = match self.index(slice) {
+            Index::Past => return Status::Complete,
+            Index::InFlight(index) => index,
+            Index::TooEarly => return Status::NotYet,
+            Index::Abandoned => return Status::Abandoned,
+        };
+        let slice = &self.slices[index];
+        if slice.bytes == Some(0) {
+            return if index == 0 {
+                Status::End
+            } else {
+                Status::NotYet
+            };
+        }
+        if slice.is_complete(self.block_size) {
+            return Status::Complete;
+        }
+        match self.room(index) {
+            Room::At(_) => Status::Incomplete(slice.received),
+            Room::NotYet | Room::Unplaced => Status::NotYet,
+            Room::Never => Status::TooLarge,
+        }
+    }
+
+    fn is_slice_len(&self, bytes: u32) -> bool {
+        geometry::blocks_in(bytes, self.block_size) <= u32::from(MAX_SLICE_BLOCKS)
+    }
+
+    fn index(&self, slice: u32) -> Index {
+        match slice.checked_sub(self.number) {
+            None => Index::Past,
+            Some(0) => Index::InFlight(0),
+            Some(1) => Index::InFlight(1),
+            Some(2) => Index::TooEarly,
+            Some(_) => Index::Abandoned,
+        }
+    }
+
+    /// Where the slice in flight starts, if the caller's memory has room for all of it.
+    fn room(&self, index: usize) -> Room {
+        let base = match (index, self.slices[0].bytes) {
+            (0, _) => self.base,
+            (_, Some(first)) => self.base + u64::from(first),
+            (_, None) => return Room::Unplaced,
+        };
+        let bytes = self.slices[index].bytes.map_or(0, u64::from);
+        if bytes > self.capacity {
+            Room::Never
+        } else if base + bytes > self.released + self.capacity {
+            Room::NotYet
+        } else {
+            Room::At(base)
+        }
+    }
+
+    /// Moves on past the slices that are complete.
+    fn advance(&mut self) {
+        while self.slices[0].is_complete(self.block_size) {
+            self.base += self.slices[0].bytes.map_or(0, u64::from);
+            self.number = self.number.saturating_add(1);
+            self.slices = [self.slices[1], Slice::default()];
+        }
+    }
+}
+
+/// Where a slice number stands to the window.
+enum Index {
+    Past,
+    InFlight(usize),
+    /// One further than a sender that still counts on this receiver can be.
+    TooEarly,
+    Abandoned,
+}
+
+/// Whether the caller's memory takes a slice.
+enum Room {
+    /// It does, and this is the slice's stream offset.
+    At(u64),
+    NotYet,
+    Unplaced,
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: u16 = 8;
+
+    fn window(capacity: u64) -> Window {
+        Window::new(BLOCK, capacity)
+    }
+
+    #[test]
+    fn slices_of_any_size_follow_each_other() {
+        let mut window = window(1000);
+        assert_eq!(
+            window.place(0, 12, 1, 4),
+            Placement::New { offset: 8, len: 4 }
+        );
+        assert_eq!(window.contiguous(), 0);
+        assert_eq!(
+            window.place(1, 8, 0, 8),
+            Placement::New { offset: 12, len: 8 }
+        );
+        assert_eq!(
+            window.place(0, 12, 0, 8),
+            Placement::New { offset: 0, len: 8 }
+        );
+        assert_eq!(
+            window.contiguous(),
+            20,
+            "slice 1 was complete before slice 0"
+        );
+        assert_eq!(
+            window.place(2, 3, 0, 3),
+            Placement::New { offset: 20, len: 3 }
+        );
+        assert_eq!(window.ask(3, 0), Status::End);
+        assert_eq!(window.end(), Some(23));
+    }
+
+    #[test]
+    fn a_block_counts_once_and_old_slices_are_complete() {
+        let mut window = window(1000);
+        window.place(0, 16, 0, 8);
+        assert_eq!(window.place(0, 16, 0, 8), Placement::Duplicate);
+        assert_eq!(window.status(0), Status::Incomplete(BitSet::below(1)));
+        window.place(0, 16, 1, 8);
+        assert_eq!(window.place(0, 16, 1, 8), Placement::Duplicate);
+        assert_eq!(window.ask(0, 16), Status::Complete);
+    }
+
+    #[test]
+    fn lies_are_not_entered() {
+        let mut window = window(1 << 20);
+        window.place(0, 16, 0, 8);
+        for (bytes, block, len) in [
+            (24, 1, 8),       // another length than before
+            (16, 2, 8),       // a block past the end
+            (16, 1, 7),       // fewer bytes than the block has
+            (8 * 1025, 1, 8), // more blocks than a slice can have
+            (u32::MAX, 1, 8),
+            (0, 0, 8),
+        ] {
+            assert_eq!(window.place(0, bytes, block, len), Placement::Invalid);
+        }
+        assert_eq!(window.ask(0, 24), Status::NotYet);
+        assert_eq!(window.status(0), Status::Incomplete(BitSet::below(1)));
+    }
+
+    #[test]
+    fn a_slice_without_room_is_neither_taken_nor_asked_for() {
+        let mut window = window(20);
+        window.place(0, 16, 0, 8);
+        assert_eq!(window.place(1, 8, 0, 8), Placement::NoRoom);
+        assert_eq!(window.ask(1, 8), Status::NotYet);
+        window.release(8);
+        assert_eq!(
+            window.place(1, 8, 0, 8),
+            Placement::New { offset: 16, len: 8 }
+        );
+        assert_eq!(
+            window.place(0, 16, 1, 8),
+            Placement::New { offset: 8, len: 8 }
+        );
+        assert_eq!(window.ask(2, 24), Status::TooLarge);
+    }
+
+    #[test]
+    fn release_never_passes_what_has_arrived() {
+        let mut window = window(16);
+        window.place(0, 16, 1, 8);
+        window.release(u64::MAX);
+        assert_eq!(window.released, 0);
+        assert_eq!(window.place(1, 8, 0, 8), Placement::NoRoom);
+    }
+
+    #[test]
+    fn a_slice_after_one_of_unknown_size_waits() {
+        let mut window = window(1000);
+        assert_eq!(window.place(1, 8, 0, 8), Placement::Unplaced);
+        assert_eq!(window.ask(1, 8), Status::NotYet);
+        assert_eq!(window.ask(0, 16), Status::Incomplete(BitSet::EMPTY));
+        assert_eq!(
+            window.place(1, 8, 0, 8),
+            Placement::New { offset: 16, len: 8 }
+        );
+    }
+
+    #[test]
+    fn a_sender_three_slices_ahead_has_given_this_receiver_up() {
+        let mut window = window(1000);
+        assert_eq!(window.place(2, 8, 0, 8), Placement::NoRoom);
+        assert_eq!(window.place(3, 8, 0, 8), Placement::Abandoned);
+        assert_eq!(window.ask(u32::MAX, 8), Status::Abandoned);
+    }
+
+    #[test]
+    fn the_end_waits_for_the_slice_before_it() {
+        let mut window = window(1000);
+        window.place(0, 16, 0, 8);
+        assert_eq!(window.ask(1, 0), Status::NotYet);
+        assert_eq!(window.end(), None);
+        window.place(0, 16, 1, 8);
+        assert_eq!(window.end(), Some(16));
+    }
+}

@@ -1,0 +1,384 @@
+//! The sending end of a transfer, as a machine without sockets, clock or heap.
+//!
+//! It gathers receivers, sends the image slice by slice, asks after each who lacks what, and sends
+//! that again. It does not hold the image: a message that carries image bytes names their place in the
+//! stream, and the caller puts them behind the header (docs/protocol.md, "Session").
+
+mod config;
+mod event;
+mod roster;
+mod size;
+mod slice;
+mod start;
+mod transfer;
+mod wait;
+
+use core::net::SocketAddrV4;
+use core::ops::Range;
+
+use heapless::Deque;
+
+pub use config::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
+pub use event::{Event, Outcome, Standing, Stats};
+
+use crate::geometry::MAX_RECEIVERS;
+use crate::time::Instant;
+use crate::wire::{self, Capabilities, ConnectReply, Hello, HelloKind, Message};
+use roster::Roster;
+use start::Waiting;
+use transfer::Transfer;
+
+/// A datagram to be sent: bytes from the buffer that [`Sender::poll_transmit`] was given, and behind
+/// them bytes of the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to; from the sender's port, [`Config::port_base`] + 1.
+    pub destination: SocketAddrV4,
+    /// How many bytes of the buffer.
+    pub len: usize,
+    /// Stream offsets of the image bytes that follow; empty for messages without any. Never below
+    /// [`Sender::needed_from`], nor past what [`Sender::supply`] told.
+    pub payload: Range<u64>,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "without a heap the largest state sets the size"
+)]
+enum State {
+    Waiting(Waiting),
+    Transferring(Transfer),
+    Finished(Outcome),
+}
+
+/// The sending end of one transfer.
+///
+/// Calls are of four kinds:
+/// - *input*: [`handle_datagram`](Self::handle_datagram), [`handle_timeout`](Self::handle_timeout);
+/// - *commands*: [`supply`](Self::supply), [`start`](Self::start);
+/// - *polls*, to be repeated after every input and command until they return `None`:
+///   [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event); and after them
+///   [`poll_timeout`](Self::poll_timeout) for the time of the next [`handle_timeout`](Self::handle_timeout);
+/// - *getters*, at any time.
+///
+/// A transfer has come to its end when [`Event::Finished`] was polled. It is large (some 80 KiB, for
+/// 1024 receivers): put it in a `Box` or a `static`.
+#[derive(Debug)]
+pub struct Sender {
+    config: Config,
+    roster: Roster,
+    state: State,
+    /// Receivers whose CONNECT_REQ is to be answered.
+    to_greet: Deque<Greeting, 16>,
+    /// The end of the stream as far as the caller has it.
+    supplied: u64,
+    /// Whether the stream ends there.
+    complete: bool,
+    refused: Option<SocketAddrV4>,
+    started: Option<u16>,
+    finished: Option<Outcome>,
+    stats: Stats,
+}
+
+/// The answer to a CONNECT_REQ.
+#[derive(Clone, Copy, Debug)]
+struct Greeting {
+    address: SocketAddrV4,
+    /// `None` if there is no place.
+    number: Option<u16>,
+}
+
+impl Sender {
+    /// A sender that says HELLO at `now`.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        let limit = match config.addressing {
+            Addressing::PointToPoint => 1,
+            Addressing::Automatic | Addressing::Multicast | Addressing::Broadcast => MAX_RECEIVERS,
+        };
+        Self {
+            roster: Roster::new(limit),
+            state: State::Waiting(Waiting::new(config.start, now)),
+            to_greet: Deque::new(),
+            supplied: 0,
+            complete: false,
+            refused: None,
+            started: None,
+            finished: None,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// Takes a datagram that arrived at the sender's port.
+    ///
+    /// Messages that make no sense, and all but CONNECT_REQ from those who are not connected, are
+    /// counted in [`stats`](Self::stats) and change nothing.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+        let Ok(message) = Message::parse(datagram) else {
+            self.stats.ignored += 1;
+            return;
+        };
+        if let Message::ConnectReq(_) = message {
+            return self.greet(now, from);
+        }
+        let Some(number) = self.roster.connected_number(from) else {
+            self.stats.ignored += 1;
+            return;
+        };
+        match message {
+            Message::Go => self.start(),
+            Message::Disconnect => self.part(now, number),
+            Message::Ok(_) | Message::Retransmit(_) => {
+                if let State::Transferring(transfer) = &mut self.state {
+                    transfer.answer(now, number, &message, &mut self.roster, &mut self.stats);
+                }
+            }
+            _ => self.stats.ignored += 1,
+        }
+        self.settle();
+    }
+
+    /// Does what is due at `now`. Calls that come too early are harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Waiting(waiting) => {
+                if waiting.is_to_start(now) {
+                    self.start();
+                }
+            }
+            State::Transferring(transfer) => {
+                transfer.handle_timeout(now, &mut self.roster);
+                self.settle();
+            }
+            State::Finished(_) => {}
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_transmit`](Self::poll_transmit) has
+    /// something to do next; `None` while only others can move things: the caller, the operator, or a
+    /// receiver that is yet to come.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting(waiting) => waiting.due(),
+            State::Transferring(transfer) => transfer.due(),
+            State::Finished(_) => None,
+        }
+    }
+
+    /// Writes the next datagram to be sent into `buffer`, which must hold [`wire::MAX_CONTROL_LEN`]
+    /// bytes; a shorter one yields `None`. The image bytes of the result are the caller's to add.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
+        if buffer.len() < wire::MAX_CONTROL_LEN {
+            return None;
+        }
+        if let Some(greeting) = self.to_greet.pop_front() {
+            return emit(greeting.address, &self.reply(greeting), buffer);
+        }
+        match &mut self.state {
+            State::Waiting(waiting) => {
+                if waiting.take_hello(now) {
+                    return emit(self.hello_address(), &self.hello(), buffer);
+                }
+                if !waiting.is_to_start(now) {
+                    return None;
+                }
+                self.start();
+                self.poll_transmit(now, buffer)
+            }
+            State::Transferring(transfer) => {
+                transfer.cut(self.supplied, self.complete);
+                transfer.poll_transmit(now, &mut self.stats, buffer)
+            }
+            State::Finished(_) => None,
+        }
+    }
+
+    /// What the caller should know next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(address) = self.refused.take() {
+            return Some(Event::Refused { address });
+        }
+        if let Some(event) = self.roster.poll_event() {
+            return Some(event);
+        }
+        if let Some(receivers) = self.started.take() {
+            return Some(Event::Started { receivers });
+        }
+        self.finished.take().map(Event::Finished)
+    }
+
+    /// Tells that the stream's bytes up to offset `upto` can be sent, and whether it ends there.
+    /// Neither can be taken back.
+    pub fn supply(&mut self, upto: u64, complete: bool) {
+        if !self.complete {
+            self.supplied = self.supplied.max(upto);
+            self.complete = complete;
+        }
+    }
+
+    /// Starts the transfer, if any receiver is connected and it has not started.
+    pub fn start(&mut self) {
+        let State::Waiting(_) = self.state else {
+            return;
+        };
+        let receivers = self.roster.count(Standing::Connected);
+        if receivers == 0 {
+            return;
+        }
+        self.started = Some(receivers);
+        self.state = State::Transferring(Transfer::new(&self.config, self.data_address()));
+    }
+
+    /// Stream offset below which no byte will be needed any more.
+    #[must_use]
+    pub fn needed_from(&self) -> u64 {
+        match &self.state {
+            State::Waiting(_) => 0,
+            State::Transferring(transfer) => transfer.needed_from(),
+            State::Finished(_) => u64::MAX,
+        }
+    }
+
+    /// Stream bytes that every receiver which still takes part has acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        match &self.state {
+            State::Waiting(_) => 0,
+            State::Transferring(transfer) => transfer.needed_from(),
+            State::Finished(outcome) => outcome.bytes,
+        }
+    }
+
+    /// How many receivers take part.
+    #[must_use]
+    pub fn receivers(&self) -> u16 {
+        self.roster.count(Standing::Connected)
+    }
+
+    /// The receivers that the transfer waits for, by number and address.
+    pub fn awaited(&self) -> impl Iterator<Item = (u16, SocketAddrV4)> + '_ {
+        let awaited = match &self.state {
+            State::Transferring(transfer) => transfer.awaited(&self.roster),
+            State::Waiting(_) | State::Finished(_) => crate::bits::BitSet::EMPTY,
+        };
+        (0..MAX_RECEIVERS)
+            .filter(move |&number| awaited.contains(usize::from(number)))
+            .filter_map(|number| Some((number, self.roster.address(usize::from(number))?)))
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Answers CONNECT_REQ. Once the transfer has started only those are answered who are in it: their
+    /// first answer may have been lost.
+    fn greet(&mut self, now: Instant, address: SocketAddrV4) {
+        let number = match &mut self.state {
+            State::Waiting(waiting) => {
+                let number = self.roster.admit(address);
+                waiting.connected(now, self.roster.count(Standing::Connected));
+                if number.is_none() {
+                    self.refused = Some(address);
+                }
+                number
+            }
+            State::Transferring(_) => match self.roster.connected_number(address) {
+                Some(number) => Some(number),
+                None => return self.stats.ignored += 1,
+            },
+            State::Finished(_) => return,
+        };
+        // When too many ask at once, those who are passed over ask again.
+        let _ = self.to_greet.push_back(Greeting { address, number });
+    }
+
+    fn part(&mut self, now: Instant, number: u16) {
+        self.roster.set(number, Standing::Left);
+        if let State::Waiting(waiting) = &mut self.state {
+            waiting.connected(now, self.roster.count(Standing::Connected));
+        }
+    }
+
+    /// Moves the transfer on as far as the answers so far allow.
+    fn settle(&mut self) {
+        let State::Transferring(transfer) = &mut self.state else {
+            return;
+        };
+        if transfer.settle(&self.roster) {
+            let bytes = transfer.needed_from();
+            let completed = self.roster.count(Standing::Completed);
+            let lost = self.roster.count(Standing::Left) + self.roster.count(Standing::Dropped);
+            let outcome = Outcome {
+                completed,
+                lost,
+                bytes,
+            };
+            self.finished = Some(outcome);
+            self.state = State::Finished(outcome);
+        }
+    }
+
+    fn data_address(&self) -> SocketAddrV4 {
+        let config = &self.config;
+        let only = (self.roster.count(Standing::Connected) == 1)
+            .then(|| {
+                self.roster
+                    .connected()
+                    .first_from(0)
+                    .and_then(|n| self.roster.address(n))
+            })
+            .flatten();
+        let address = match (config.addressing, only) {
+            (Addressing::Automatic | Addressing::PointToPoint, Some(only)) => *only.ip(),
+            (Addressing::Broadcast, _) => config.control_address,
+            (_, _) => config.data_address,
+        };
+        SocketAddrV4::new(address, config.port_base)
+    }
+
+    fn hello_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.config.control_address, self.config.port_base)
+    }
+
+    /// The data address that is made known before the transfer starts.
+    fn announced_address(&self) -> core::net::Ipv4Addr {
+        match self.config.addressing {
+            Addressing::Broadcast => self.config.control_address,
+            _ => self.config.data_address,
+        }
+    }
+
+    fn hello(&self) -> Message<'static> {
+        Message::Hello(Hello {
+            kind: HelloKind::Classic,
+            capabilities: Capabilities::STOCK,
+            data_address: self.announced_address(),
+            block_size: self.config.block_size,
+        })
+    }
+
+    fn reply(&self, greeting: Greeting) -> Message<'static> {
+        Message::ConnectReply(ConnectReply {
+            receiver: greeting.number.map_or(-1, i32::from),
+            block_size: u32::from(self.config.block_size),
+            capabilities: Capabilities::STOCK,
+            data_address: self.announced_address(),
+        })
+    }
+}
+
+fn emit(destination: SocketAddrV4, message: &Message<'_>, buffer: &mut [u8]) -> Option<Transmit> {
+    let len = message.emit(buffer).ok()?;
+    Some(Transmit {
+        destination,
+        len,
+        payload: 0..0,
+    })
+}

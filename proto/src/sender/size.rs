@@ -1,0 +1,123 @@
+//! How many blocks the next slice gets.
+//!
+//! In full duplex the size is fixed. In half duplex the line is idle while answers are awaited, so
+//! larger slices pay, until loss makes them dear (docs/protocol.md, "Session").
+
+use super::config::{Duplex, SliceBlocks};
+use crate::geometry::MAX_SLICE_BLOCKS;
+
+/// What a slice has in full duplex, as stock's: two of them fit a socket's usual buffer.
+const FULL_DUPLEX: u16 = 112;
+/// What the first slice has in half duplex, as stock's.
+const HALF_DUPLEX: u16 = 130;
+/// What loss does not shrink below in half duplex, as stock's.
+const LEAST: u16 = 32;
+
+/// The size of slices, adapted to loss in half duplex.
+#[derive(Debug)]
+pub(super) struct SliceSize {
+    blocks: u16,
+    min: u16,
+    max: u16,
+    /// The largest size that went through without loss and was left for a larger one.
+    good: Option<u16>,
+    adaptive: bool,
+}
+
+impl SliceSize {
+    pub(super) fn new(duplex: Duplex, sizes: SliceBlocks) -> Self {
+        let usual = match duplex {
+            Duplex::Full => FULL_DUPLEX,
+            Duplex::Half => HALF_DUPLEX,
+        };
+        let max = sizes
+            .max
+            .unwrap_or(MAX_SLICE_BLOCKS)
+            .clamp(1, MAX_SLICE_BLOCKS);
+        let least = sizes.default.map_or(LEAST, |default| default.min(LEAST));
+        let min = sizes.min.unwrap_or(least).clamp(1, max);
+        let blocks = sizes.default.unwrap_or(usual).clamp(min, max);
+        Self {
+            blocks,
+            min,
+            max,
+            good: None,
+            adaptive: duplex == Duplex::Half,
+        }
+    }
+
+    /// Blocks for the next slice.
+    pub(super) fn blocks(&self) -> u16 {
+        self.blocks
+    }
+
+    /// Takes in how a slice of `blocks` blocks went. Shorter ones than were asked for, at the end of
+    /// the image, teach nothing.
+    pub(super) fn learn(&mut self, blocks: u16, lost: bool) {
+        if !self.adaptive || blocks < self.blocks {
+            return;
+        }
+        if lost {
+            let smaller = self.good.take().filter(|&good| good < self.blocks);
+            self.blocks = smaller.unwrap_or(self.blocks / 2).max(self.min);
+        } else {
+            self.good = Some(self.blocks);
+            let quarter = (self.blocks / 4).max(1);
+            self.blocks = self.blocks.saturating_add(quarter).min(self.max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_duplex_keeps_its_size() {
+        let mut size = SliceSize::new(Duplex::Full, SliceBlocks::default());
+        size.learn(112, true);
+        size.learn(112, false);
+        assert_eq!(size.blocks(), 112);
+    }
+
+    #[test]
+    fn half_duplex_grows_by_a_quarter_up_to_the_most() {
+        let mut size = SliceSize::new(Duplex::Half, SliceBlocks::default());
+        let mut seen = [0; 12];
+        for blocks in &mut seen {
+            *blocks = size.blocks();
+            size.learn(*blocks, false);
+        }
+        assert_eq!(
+            seen,
+            [130, 162, 202, 252, 315, 393, 491, 613, 766, 957, 1024, 1024]
+        );
+    }
+
+    #[test]
+    fn loss_takes_it_back_to_the_last_good_size_and_then_by_halves() {
+        let mut size = SliceSize::new(Duplex::Half, SliceBlocks::default());
+        size.learn(130, false);
+        let mut seen = [0; 5];
+        for blocks in &mut seen {
+            size.learn(size.blocks(), true);
+            *blocks = size.blocks();
+        }
+        assert_eq!(seen, [130, 65, 32, 32, 32]);
+    }
+
+    #[test]
+    fn a_short_slice_teaches_nothing_and_limits_hold_each_other() {
+        let mut size = SliceSize::new(
+            Duplex::Half,
+            SliceBlocks {
+                default: Some(2000),
+                min: Some(50),
+                max: Some(40),
+            },
+        );
+        assert_eq!(size.blocks(), 40);
+        size.learn(7, true);
+        assert_eq!(size.blocks(), 40);
+    }
+}

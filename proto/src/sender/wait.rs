@@ -1,0 +1,108 @@
+//! How long to wait for answers before asking again.
+//!
+//! Too short a wait asks again while answers are under way, and makes them stale; too long a one
+//! stands still after each lost datagram. So the wait follows the answers seen, rising fast and falling
+//! slowly, since it is the slowest receivers that count (docs/protocol.md, "Session").
+
+use crate::time::{Duration, Instant};
+
+/// The wait before any answer was seen, as stock's.
+const FIRST: Duration = Duration::from_millis(10);
+/// Never less: below it lies only the noise of schedulers. Chosen.
+const LEAST: Duration = Duration::from_millis(1);
+/// Never more. Chosen: a receiver that is busy finds itself asked again within this time.
+const MOST: Duration = Duration::from_secs(1);
+/// From so many unanswered rounds on the wait is [`MOST`], as stock's.
+const PATIENCE: u32 = 10;
+
+/// The wait for answers, adapted to those seen.
+#[derive(Debug)]
+pub(super) struct AnswerWait {
+    /// Microseconds that answers take, as an envelope over those seen.
+    answer_time: u64,
+    /// Rounds since anyone answered.
+    unanswered: u32,
+}
+
+impl AnswerWait {
+    pub(super) fn new() -> Self {
+        Self {
+            answer_time: FIRST.as_micros() as u64,
+            unanswered: 0,
+        }
+    }
+
+    /// Notes an answer to a request of `asked`.
+    pub(super) fn answered(&mut self, now: Instant, asked: Instant) {
+        let sample = now.since(asked).min(MOST).as_micros() as u64;
+        if sample > self.answer_time {
+            self.answer_time += (sample - self.answer_time) / 2 + 1;
+        } else {
+            self.answer_time -= (self.answer_time - sample) / 16;
+        }
+        self.unanswered = 0;
+    }
+
+    /// Notes that somebody answered, when it can't be told which request.
+    pub(super) fn alive(&mut self) {
+        self.unanswered = 0;
+    }
+
+    /// Notes a round that nobody answered.
+    pub(super) fn unanswered(&mut self) {
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// The time to wait now: 1.1 times what answers take, and half as much again for each round that
+    /// nobody answered.
+    pub(super) fn duration(&self) -> Duration {
+        if self.unanswered >= PATIENCE {
+            return MOST;
+        }
+        let mut micros = self.answer_time + self.answer_time / 10;
+        for _ in 0..self.unanswered {
+            micros += micros / 2;
+        }
+        Duration::from_micros(micros).clamp(LEAST, MOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(wait: &mut AnswerWait, samples: &[u64]) -> u64 {
+        for &micros in samples {
+            wait.answered(Instant::from_micros(micros), Instant::ZERO);
+        }
+        wait.duration().as_micros() as u64
+    }
+
+    #[test]
+    fn starts_at_a_tenth_over_10_ms() {
+        assert_eq!(AnswerWait::new().duration(), Duration::from_millis(11));
+    }
+
+    #[test]
+    fn follows_slow_answers_at_once_and_fast_ones_slowly() {
+        let mut wait = AnswerWait::new();
+        assert!(after(&mut wait, &[100_000]) > 55_000);
+        assert!(after(&mut wait, &[1_000]) > 50_000);
+        assert!(after(&mut wait, &[1_000; 100]) < 2_000);
+        assert_eq!(after(&mut wait, &[0; 400]), 1_000, "never under the least");
+    }
+
+    #[test]
+    fn silence_lengthens_it_to_a_second_and_an_answer_ends_that() {
+        let mut wait = AnswerWait::new();
+        let mut last = wait.duration();
+        for _ in 0..10 {
+            wait.unanswered();
+            assert!(wait.duration() > last);
+            last = wait.duration();
+        }
+        assert_eq!(last, Duration::from_secs(1));
+        wait.alive();
+        assert_eq!(wait.duration(), Duration::from_millis(11));
+    }
+}
