@@ -3,7 +3,10 @@
 //! Byte arrays in the codecs' own tests show what we think the wire is; these show what it is. The
 //! recordings are described in `captures/README.md`.
 
-#![expect(clippy::expect_used, reason = "a test's helpers stop it by panicking too")]
+#![expect(
+    clippy::expect_used,
+    reason = "a test's helpers stop it by panicking too"
+)]
 
 #[cfg(test)]
 mod pcap;
