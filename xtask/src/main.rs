@@ -1,2 +1,69 @@
-//! Being laid.
-fn main() {}
+//! `cargo xtask`: every task of the project as one program, so that a contributor needs to know
+//! `cargo` only.
+//!
+//! Two commands are for everybody, `demo` and `test`; the others are their steps, for when one of
+//! them is to be looked at alone. Each command first installs what it needs, or says what is
+//! missing and how to get it.
+
+#![forbid(unsafe_code)]
+
+mod apt;
+mod core_library;
+mod demo;
+mod efi;
+mod embedded;
+mod image;
+mod licences;
+mod paths;
+mod run;
+mod setup;
+mod sources;
+mod style;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of the Ironcast project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Images two machines over the network in QEMU and boots them, to be watched
+    Demo(demo::Options),
+    /// Checks everything: style, lints, licences, unit tests, interop, QEMU machines
+    Test(test::Options),
+    /// Installs what the other tasks need
+    Setup(setup::Options),
+    /// Builds target/efi/ironcast.efi
+    Efi(efi::Options),
+    /// Builds the parts without an allocator for a microcontroller and prints their sizes
+    Embedded(embedded::Options),
+    /// Makes target/image/linux.img, a small Linux out of the distribution's packages
+    Image(image::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.task {
+        Task::Demo(options) => demo::run(options),
+        Task::Test(options) => test::run(options),
+        Task::Setup(options) => setup::run(options),
+        Task::Efi(options) => efi::run(options),
+        Task::Embedded(options) => embedded::run(options),
+        Task::Image(options) => image::run(options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

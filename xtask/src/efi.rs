@@ -1,0 +1,58 @@
+//! `cargo xtask efi`: builds the UEFI application and holds it to its size.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::core_library::{Builder, Target, Way};
+use crate::paths;
+use crate::run::run as run_command;
+
+/// The most that `ironcast.efi` may measure, in bytes: firmwares fetch it by TFTP, and it has to fit
+/// beside the image's buffers in a machine of 128 MiB.
+const SIZE_LIMIT: u64 = 500 * 1024;
+
+/// What firmwares of PCs run.
+const TARGET: Target = Target {
+    name: "x86_64-unknown-uefi",
+    crates: "core,alloc,compiler_builtins",
+};
+
+/// Settings of `cargo xtask efi`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Get the core library this way only, instead of the first that works
+    #[arg(long)]
+    way: Option<Way>,
+}
+
+/// Builds `target/efi/ironcast.efi`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    build(options.way)
+}
+
+/// Builds `target/efi/ironcast.efi`, with the core library got by `way` if that is given.
+pub(crate) fn build(way: Option<Way>) -> Result<()> {
+    let builder = Builder::find(TARGET, way)?;
+    run_command(builder.cargo("build").args(["--package", "ironcast-boot", "--profile", "efi"]))?;
+    let made = builder.products("efi").join("ironcast.efi");
+    let kept = paths::efi();
+    if let Some(folder) = kept.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let size = fs::copy(&made, &kept)
+        .with_context(|| format!("cannot copy {} to {}", made.display(), kept.display()))?;
+    println!("{}: {size} bytes (core library: {:?})", kept.display(), builder.way());
+    if size > SIZE_LIMIT {
+        bail!("ironcast.efi has {size} bytes, more than the {SIZE_LIMIT} it may have");
+    }
+    Ok(())
+}
+
+/// Lints the UEFI application for its own target.
+pub(crate) fn lint() -> Result<()> {
+    let builder = Builder::find(TARGET, None)?;
+    let mut clippy = builder.cargo("clippy");
+    run_command(clippy.args(["--package", "ironcast-boot", "--", "-D", "warnings"]))
+}
