@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use crate::paths;
 use crate::run::{command, output, quietly, succeeds};
 use crate::sources::Source;
-use crate::paths;
 
 /// How old package lists may be before they are fetched anew, unless a package can't be had.
 const LISTS_STAY_GOOD: Duration = Duration::from_secs(24 * 3600);
@@ -38,9 +38,15 @@ const MANNERS: &[&str] = &[
 ///
 /// Fails with the line to type if we are neither root nor allowed to become it.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let line = format!("apt-get install --no-install-recommends {}", packages.join(" "));
+    let line = format!(
+        "apt-get install --no-install-recommends {}",
+        packages.join(" ")
+    );
     if !succeeds(command("apt-get").arg("--version")) {
-        bail!("no apt-get here; install what Debian has in the packages {}", packages.join(" "));
+        bail!(
+            "no apt-get here; install what Debian has in the packages {}",
+            packages.join(" ")
+        );
     }
     let Some(sudo) = way_to_root() else {
         bail!("missing packages, and neither root nor sudo to install them; do: {line}");
@@ -108,7 +114,10 @@ impl PrivateApt {
 
     /// The packages that `package` depends on, alternatives left out.
     pub(crate) fn dependencies(&self, package: &str) -> Result<Vec<String>> {
-        let table = output(self.tool("apt-cache").args(["depends", "--important", package]))?;
+        let table = output(
+            self.tool("apt-cache")
+                .args(["depends", "--important", package]),
+        )?;
         Ok(table
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Depends: "))
@@ -120,7 +129,13 @@ impl PrivateApt {
     /// folder should be used for one package only.
     pub(crate) fn download(&self, package: &str, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let fetch = || quietly(self.tool("apt-get").args(["download", package]).current_dir(folder));
+        let fetch = || {
+            quietly(
+                self.tool("apt-get")
+                    .args(["download", package])
+                    .current_dir(folder),
+            )
+        };
         if fetch().is_err() {
             self.update()?;
             fetch().with_context(|| format!("cannot fetch the package {package}"))?;
@@ -135,7 +150,12 @@ impl PrivateApt {
     pub(crate) fn download_with_needs(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
         let fetch = || {
             let mut apt = self.tool("apt-get");
-            apt.args(["install", "--yes", "--download-only", "--no-install-recommends"]);
+            apt.args([
+                "install",
+                "--yes",
+                "--download-only",
+                "--no-install-recommends",
+            ]);
             quietly(apt.args(packages))
         };
         if fetch().is_err() {
@@ -164,7 +184,11 @@ impl PrivateApt {
             // Nobody else uses these folders, and the machine's locks need root.
             "Debug::NoLocking=1".to_owned(),
         ];
-        for option in options.iter().map(String::as_str).chain(MANNERS.iter().copied()) {
+        for option in options
+            .iter()
+            .map(String::as_str)
+            .chain(MANNERS.iter().copied())
+        {
             tool.args(["-o", option]);
         }
         tool.env("LC_ALL", "C");
@@ -189,7 +213,12 @@ fn way_to_root() -> Option<Vec<&'static str>> {
 fn machine_apt(sudo: &[&str]) -> Command {
     let mut words = sudo.to_vec();
     // sudo drops the environment, so what apt has to know is set behind it.
-    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get"]);
+    words.extend([
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "LC_ALL=C",
+        "apt-get",
+    ]);
     let mut apt = command(words[0]);
     apt.args(&words[1..]);
     for option in MANNERS {

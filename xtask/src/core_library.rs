@@ -227,7 +227,10 @@ fn library_source(version: &str) -> Result<PathBuf> {
             return unpacked().context("the package has no library");
         }
     }
-    bail!("no suite of {} has rust-src {version}", NEWER_SUITES.join(", "))
+    bail!(
+        "no suite of {} has rust-src {version}",
+        NEWER_SUITES.join(", ")
+    )
 }
 
 /// Makes a system root that has everything of `sysroot` and the library's `source`, by links, and
@@ -287,7 +290,11 @@ fn fetch_distribution_compiler(root: &Path) -> Result<()> {
 /// Whether `path` is the linker of the distribution's lld for `target`, whose name may end in its
 /// version.
 fn is_linker(path: &Path, target: Target) -> bool {
-    let kind = if target.name.ends_with("-uefi") { "lld-link" } else { "ld.lld" };
+    let kind = if target.name.ends_with("-uefi") {
+        "lld-link"
+    } else {
+        "ld.lld"
+    };
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with(kind)) && path.exists()
 }
@@ -296,7 +303,9 @@ fn is_linker(path: &Path, target: Target) -> bool {
 fn toolchain_version() -> Result<String> {
     let text = output(command("rustc").arg("--version"))?;
     let version = text.split_whitespace().nth(1);
-    Ok(version.context("rustc --version printed no version")?.to_owned())
+    Ok(version
+        .context("rustc --version printed no version")?
+        .to_owned())
 }
 
 fn has_library(source: &Path) -> bool {

@@ -35,7 +35,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Builds `target/efi/ironcast.efi`, with the core library got by `way` if that is given.
 pub(crate) fn build(way: Option<Way>) -> Result<()> {
     let builder = Builder::find(TARGET, way)?;
-    run_command(builder.cargo("build").args(["--package", "ironcast-boot", "--profile", "efi"]))?;
+    run_command(
+        builder
+            .cargo("build")
+            .args(["--package", "ironcast-boot", "--profile", "efi"]),
+    )?;
     let made = builder.products("efi").join("ironcast.efi");
     let kept = paths::efi();
     if let Some(folder) = kept.parent() {
@@ -43,7 +47,11 @@ pub(crate) fn build(way: Option<Way>) -> Result<()> {
     }
     let size = fs::copy(&made, &kept)
         .with_context(|| format!("cannot copy {} to {}", made.display(), kept.display()))?;
-    println!("{}: {size} bytes (core library: {:?})", kept.display(), builder.way());
+    println!(
+        "{}: {size} bytes (core library: {:?})",
+        kept.display(),
+        builder.way()
+    );
     if size > SIZE_LIMIT {
         bail!("ironcast.efi has {size} bytes, more than the {SIZE_LIMIT} it may have");
     }

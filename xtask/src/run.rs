@@ -109,7 +109,10 @@ mod tests {
     fn a_failure_names_the_command_and_its_complaint() {
         let error = quietly(&mut shell("echo no room >&2; exit 3")).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("sh -c") && text.contains("exit status: 3"), "{text}");
+        assert!(
+            text.contains("sh -c") && text.contains("exit status: 3"),
+            "{text}"
+        );
         assert!(text.ends_with("no room"), "{text}");
     }
 

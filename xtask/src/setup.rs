@@ -56,7 +56,11 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Image, "xz-utils", "xz"),
     tool(Purpose::Image, "zstd", "zstd"),
     tool(Purpose::Lab, "dnsmasq-base", "dnsmasq"),
-    tool(Purpose::Lab, "ipxe-qemu", "/usr/lib/ipxe/qemu/efi-e1000e.rom"),
+    tool(
+        Purpose::Lab,
+        "ipxe-qemu",
+        "/usr/lib/ipxe/qemu/efi-e1000e.rom",
+    ),
     tool(Purpose::Lab, "iproute2", "ip"),
     tool(Purpose::Lab, "nftables", "nft"),
     tool(Purpose::Lab, "ovmf", "/usr/share/OVMF/OVMF_CODE_4M.fd"),

@@ -65,7 +65,13 @@ pub(crate) fn of_this_release() -> Result<Vec<Source>> {
 fn all(folder: &Path) -> Vec<Source> {
     let mut files = vec![folder.join("sources.list")];
     let parts = fs::read_dir(folder.join("sources.list.d"));
-    files.extend(parts.into_iter().flatten().flatten().map(|entry| entry.path()));
+    files.extend(
+        parts
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path()),
+    );
     files.sort();
     files
         .iter()
@@ -238,14 +244,26 @@ Components: main
                     deb http://m.example/ubuntu noble main universe\n# deb http://no noble main\n";
         let own = only_release(&one_line_entries(text), "noble");
         assert_eq!(own.len(), 2);
-        assert_eq!((own[0].suites[0].as_str(), own[0].components.as_str()), ("noble", "main universe"));
-        assert_eq!(own[1].options[1], ("Signed-By".to_owned(), "/k.gpg".to_owned()));
+        assert_eq!(
+            (own[0].suites[0].as_str(), own[0].components.as_str()),
+            ("noble", "main universe")
+        );
+        assert_eq!(
+            own[1].options[1],
+            ("Signed-By".to_owned(), "/k.gpg".to_owned())
+        );
     }
 
     #[test]
     fn the_codename_is_found_with_and_without_quotes() {
-        assert_eq!(codename("ID=x\nVERSION_CODENAME=noble\n").as_deref(), Some("noble"));
-        assert_eq!(codename("VERSION_CODENAME=\"jammy\"").as_deref(), Some("jammy"));
+        assert_eq!(
+            codename("ID=x\nVERSION_CODENAME=noble\n").as_deref(),
+            Some("noble")
+        );
+        assert_eq!(
+            codename("VERSION_CODENAME=\"jammy\"").as_deref(),
+            Some("jammy")
+        );
         assert_eq!(codename("ID=arch"), None);
     }
 }

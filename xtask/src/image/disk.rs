@@ -31,16 +31,6 @@ const ROOT_MIB: u64 = SIZE_MIB - ROOT_START_MIB - 1;
 
 const MIB: u64 = 1024 * 1024;
 
-/// A time stamp for what is made, in seconds, the same always (2026-01-01).
-const STAMP: &str = "1767225600";
-
-/// Identifiers of disk, partitions and file systems, drawn once.
-const DISK_GUID: &str = "6f0e3c56-0a2f-4a63-9d5b-54fe0a8f8a10";
-const ESP_GUID: &str = "b0f1a9a4-6a5b-4e0e-8f0c-3d1f6a0c7711";
-const ROOT_GUID: &str = "0e5ce1b7-7ba0-4c54-93a1-9f7b0d4b2a12";
-const ROOT_UUID: &str = "5b6b5e0c-2a5f-4c52-a9e5-1c2f2e0d6a13";
-const ESP_SERIAL: &str = "1c0ca570";
-
 /// Where the boot loader looks, and what it finds.
 const LOADER_SETTINGS: &str = "timeout 0\ndefault linux.conf\neditor no\n";
 const LOADER_ENTRY: &str = "title Ironcast demo\nlinux /vmlinuz\ninitrd /initramfs.img\n\
@@ -48,13 +38,16 @@ const LOADER_ENTRY: &str = "title Ironcast demo\nlinux /vmlinuz\ninitrd /initram
 
 /// Makes `image` of `kernel`, the first file system and the tree of the root file system.
 pub(crate) fn assemble(kernel: &Kernel, initramfs: &Path, root: &Path, image: &Path) -> Result<()> {
-    let work = root.parent().context("the root file system's tree has no folder")?;
+    let work = root
+        .parent()
+        .context("the root file system's tree has no folder")?;
     let esp = esp(kernel, initramfs, work)?;
     let root = root_file_system(root, work)?;
     // Made beside and renamed when it is whole, so that a half one is never cast.
     let whole = image.with_extension("new");
     let file = File::create(&whole).with_context(|| format!("cannot make {}", whole.display()))?;
-    file.set_len(SIZE_MIB * MIB).context("cannot size the image")?;
+    file.set_len(SIZE_MIB * MIB)
+        .context("cannot size the image")?;
     partition(&whole)?;
     copy_to(&esp, &file, ESP_START_MIB * MIB)?;
     copy_to(&root, &file, ROOT_START_MIB * MIB)?;
@@ -67,7 +60,7 @@ fn esp(kernel: &Kernel, initramfs: &Path, work: &Path) -> Result<PathBuf> {
     fs::write(&entry, LOADER_ENTRY).context("cannot write the loader's entry")?;
     let image = sized(work.join("esp.img"), ESP_MIB)?;
     let mut format = command("mkfs.vfat");
-    format.args(["-F", "32", "-s", "1", "-n", "IRONCAST", "-i", ESP_SERIAL, "--invariant"]);
+    format.args(["-F", "32", "-s", "1", "-n", "IRONCAST"]);
     quietly(format.arg(&image))?;
     let folders = ["::/EFI", "::/EFI/BOOT", "::/loader", "::/loader/entries"];
     quietly(mtools("mmd", &image).args(folders))?;
@@ -95,34 +88,48 @@ fn root_file_system(tree: &Path, work: &Path) -> Result<PathBuf> {
         unshare
     };
     // Without a journal, since it is never written to.
-    format.args(["-q", "-F", "-m", "0", "-O", "^has_journal", "-L", ROOT_LABEL, "-U", ROOT_UUID]);
-    let seed = format!("root_owner=0:0,hash_seed={ROOT_UUID},lazy_itable_init=0");
-    format.args(["-E", &seed, "-d"]).arg(tree).arg(&image);
-    quietly(format.env("E2FSPROGS_FAKE_TIME", STAMP).env("SOURCE_DATE_EPOCH", STAMP))?;
+    format.args([
+        "-q",
+        "-F",
+        "-m",
+        "0",
+        "-O",
+        "^has_journal",
+        "-L",
+        ROOT_LABEL,
+    ]);
+    quietly(
+        format
+            .args(["-E", "root_owner=0:0", "-d"])
+            .arg(tree)
+            .arg(&image),
+    )?;
     Ok(image)
 }
 
 fn partition(image: &Path) -> Result<()> {
     let mut sgdisk = command("sgdisk");
-    sgdisk.args(["--clear", "--disk-guid", DISK_GUID]);
+    sgdisk.args(["--clear"]);
     sgdisk.args(["--new", &range(1, ESP_START_MIB, ESP_MIB)]);
-    sgdisk.args(["--typecode", "1:ef00", "--change-name", "1:EFI system", "--partition-guid"]);
-    sgdisk.arg(format!("1:{ESP_GUID}"));
+    sgdisk.args(["--typecode", "1:ef00", "--change-name", "1:EFI system"]);
     sgdisk.args(["--new", &range(2, ROOT_START_MIB, ROOT_MIB)]);
-    sgdisk.args(["--typecode", "2:8304", "--change-name", "2:root", "--partition-guid"]);
-    sgdisk.arg(format!("2:{ROOT_GUID}"));
+    sgdisk.args(["--typecode", "2:8304", "--change-name", "2:root"]);
     quietly(sgdisk.arg(image))
 }
 
 /// A partition as sgdisk takes it: its number, first and last sector of 512 bytes.
 fn range(number: u32, start_mib: u64, mib: u64) -> String {
     let sector = |mib: u64| mib * MIB / 512;
-    format!("{number}:{}:{}", sector(start_mib), sector(start_mib + mib) - 1)
+    format!(
+        "{number}:{}:{}",
+        sector(start_mib),
+        sector(start_mib + mib) - 1
+    )
 }
 
 fn mtools(program: &str, image: &Path) -> Command {
     let mut tool = command(program);
-    tool.arg("-i").arg(image).env("MTOOLS_SKIP_CHECK", "1").env("SOURCE_DATE_EPOCH", STAMP);
+    tool.arg("-i").arg(image);
     tool
 }
 

@@ -87,9 +87,13 @@ exec switch_root /root /sbin/init
 /// Packs `root` into a gzipped cpio archive of root's files, whoever packs it.
 fn pack(kernel: &Kernel, root: &Path, archive: &Path) -> Result<()> {
     let busybox = kernel.packages.busybox()?;
-    let file = File::create(archive).with_context(|| format!("cannot make {}", archive.display()))?;
+    let file =
+        File::create(archive).with_context(|| format!("cannot make {}", archive.display()))?;
     let status = command("sh")
-        .args(["-c", "find . | LC_ALL=C sort | \"$0\" cpio -o -H newc -R 0:0 | gzip -9 -n"])
+        .args([
+            "-c",
+            "find . | LC_ALL=C sort | \"$0\" cpio -o -H newc -R 0:0 | gzip -9 -n",
+        ])
         .arg(busybox)
         .current_dir(root)
         .stdout(file)

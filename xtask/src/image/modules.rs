@@ -28,7 +28,9 @@ impl Kernel {
     pub(crate) fn new(packages: Packages) -> Result<Self> {
         let folder = packages.modules()?;
         let version = folder.file_name().and_then(|name| name.to_str());
-        let version = version.context("the modules' folder has no name")?.to_owned();
+        let version = version
+            .context("the modules' folder has no name")?
+            .to_owned();
         let list = folder.join("modules.builtin");
         let builtin = fs::read_to_string(&list)
             .with_context(|| format!("cannot read {}", list.display()))?
@@ -64,7 +66,11 @@ impl Kernel {
             let installed = install_file(&self.folder.join(file), &folder.join(file))?;
             wanted.extend(needs(&installed)?);
         }
-        for list in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+        for list in [
+            "modules.builtin",
+            "modules.builtin.modinfo",
+            "modules.order",
+        ] {
             fs::copy(self.folder.join(list), folder.join(list))
                 .with_context(|| format!("cannot copy {list}"))?;
         }
@@ -82,7 +88,10 @@ fn collect_files(top: &Path, folder: &Path, files: &mut HashMap<String, PathBuf>
             continue;
         }
         let name = path.to_string_lossy();
-        if [".ko", ".ko.xz", ".ko.zst"].iter().any(|end| name.ends_with(end)) {
+        if [".ko", ".ko.xz", ".ko.zst"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
             let below = path.strip_prefix(top).unwrap_or(&path).to_path_buf();
             files.insert(name_of(&name), below);
         }
@@ -141,7 +150,10 @@ mod tests {
 
     #[test]
     fn a_modules_name_has_no_folder_ending_or_dash() {
-        assert_eq!(name_of("kernel/drivers/usb/host/xhci-pci.ko.zst"), "xhci_pci");
+        assert_eq!(
+            name_of("kernel/drivers/usb/host/xhci-pci.ko.zst"),
+            "xhci_pci"
+        );
         assert_eq!(name_of("virtio_blk"), "virtio_blk");
     }
 

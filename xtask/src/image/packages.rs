@@ -29,7 +29,11 @@ impl Packages {
     /// The folder with the kernel's modules, named after its version.
     pub(crate) fn modules(&self) -> Result<PathBuf> {
         let merged = self.folder.join("usr/lib/modules");
-        let modules = if merged.is_dir() { merged } else { self.folder.join("lib/modules") };
+        let modules = if merged.is_dir() {
+            merged
+        } else {
+            self.folder.join("lib/modules")
+        };
         find(&modules, |_| true)
     }
 
@@ -109,7 +113,11 @@ fn newest_kernel(apt: &PrivateApt) -> Result<Vec<String>> {
     let mut packages = vec![image.clone()];
     // Ubuntu's modules are in a package of their own.
     let needs = apt.dependencies(image)?;
-    packages.extend(needs.into_iter().filter(|name| name.starts_with("linux-modules-")));
+    packages.extend(
+        needs
+            .into_iter()
+            .filter(|name| name.starts_with("linux-modules-")),
+    );
     Ok(packages)
 }
 

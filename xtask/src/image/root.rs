@@ -13,13 +13,30 @@ use crate::run::{command, output};
 
 /// Drivers of common wired network cards, so that the system is of use on a real machine too.
 const NETWORK_MODULES: &[&str] = &[
-    "virtio_net", "e1000", "e1000e", "igb", "igc", "ixgbe", "r8169", "tg3", "bnx2x", "bnxt_en",
-    "atlantic", "alx", "sky2", "forcedeth", "8139too", "8139cp", "vmxnet3", "ax88179_178a",
-    "cdc_ether", "r8152",
+    "virtio_net",
+    "e1000",
+    "e1000e",
+    "igb",
+    "igc",
+    "ixgbe",
+    "r8169",
+    "tg3",
+    "bnx2x",
+    "bnxt_en",
+    "atlantic",
+    "alx",
+    "sky2",
+    "forcedeth",
+    "8139too",
+    "8139cp",
+    "vmxnet3",
+    "ax88179_178a",
+    "cdc_ether",
+    "r8152",
 ];
 
 /// Other drivers and file systems that one looks for when a disk has arrived on a real machine.
-const OTHER_MODULES: &[&str] = &["xfs", "btrfs", "vfat", "nls_ascii", "nls_cp437", "usbhid", "md_mod", "dm_mod"];
+const OTHER_MODULES: &[&str] = &["vfat", "nls_ascii", "nls_cp437", "usbhid"];
 
 /// Files of the system by path and content; those in `bin` and `etc/init.d` can be run.
 const FILES: &[(&str, &str)] = &[
@@ -27,7 +44,10 @@ const FILES: &[(&str, &str)] = &[
     ("etc/group", "root:x:0:\ntty:x:5:\n"),
     ("etc/hostname", "HOST_NAME\n"),
     ("etc/hosts", "127.0.0.1 localhost HOST_NAME\n"),
-    ("etc/issue", "This disk was written by Ironcast. Log in as root, without a password.\n"),
+    (
+        "etc/issue",
+        "This disk was written by Ironcast. Log in as root, without a password.\n",
+    ),
     (
         "etc/inittab",
         "::sysinit:/etc/init.d/start\n\
@@ -64,7 +84,10 @@ ip addr add \"$ip/$mask\" dev \"$interface\"
 for server in $dns; do echo \"nameserver $server\"; done > /run/resolv.conf
 ",
     ),
-    ("etc/profile", "export PATH=/sbin:/bin PS1='\\u@\\h:\\w# '\n"),
+    (
+        "etc/profile",
+        "export PATH=/sbin:/bin PS1='\\u@\\h:\\w# '\n",
+    ),
 ];
 
 /// Makes the root file system's tree below `work` and gives its path.
@@ -75,7 +98,17 @@ pub(crate) fn make(kernel: &Kernel, work: &Path) -> Result<PathBuf> {
 }
 
 fn fill(kernel: &Kernel, root: &Path) -> Result<()> {
-    for folder in ["bin", "dev", "etc/init.d", "proc", "sys", "run", "tmp", "root", "usr"] {
+    for folder in [
+        "bin",
+        "dev",
+        "etc/init.d",
+        "proc",
+        "sys",
+        "run",
+        "tmp",
+        "root",
+        "usr",
+    ] {
         fs::create_dir_all(root.join(folder))?;
     }
     symlink("bin", root.join("sbin"))?;
