@@ -1,3 +1,27 @@
-//! Being laid.
+//! What a machine does with a transmission: link, decompression, disk, without std or a heap.
+//!
+//! This crate drives no hardware, reads no clock and allocates nothing: its callers hand it memory, a
+//! network device (`smoltcp`), a disk (`embedded-io`) and the time. It runs in firmware, in the hosted
+//! receiver, and on anything else that has those.
+//!
+//! - [`engine`] takes datagrams, and writes the image: the machine of `ironcast-proto`, memory for
+//!   blocks, hash, decompression and disk writer in one.
+//! - [`link`] makes datagrams of a network device's frames: DHCP, ARP, IGMP, UDP.
+//! - [`settings`] is the grammar of what an operator can set.
+//!
+//! A program has one loop: poll the link and hand what it delivers to the engine; send what the
+//! engine wants sent; one piece of the engine's work; look at its events.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod disk;
+pub mod engine;
+pub mod gzip;
+pub mod image;
+
+pub mod settings;
+
+pub use disk::Disk;
+pub use engine::Engine;
+
+pub use settings::Settings;

@@ -1,0 +1,148 @@
+//! What can go wrong with a transfer on this machine, in words for the person before it.
+
+use core::fmt;
+
+use ironcast_proto::receiver::Failure;
+
+use super::{MIN_RING_LEN, WRITE_SIZE};
+use crate::gzip;
+use crate::image::Needed;
+
+/// Why a transfer failed. `E` is the disk's own error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error<E> {
+    /// The sender or the network, or the operator who gave it up.
+    Transfer(Failure),
+    /// The image was made for a larger disk. Nothing was written.
+    TooSmall {
+        /// What the image's partition table says.
+        needed: Needed,
+        /// Bytes that the disk holds.
+        capacity: u64,
+    },
+    /// The image goes on where the disk ends.
+    Full {
+        /// Bytes that the disk holds.
+        capacity: u64,
+    },
+    /// The disk refused bytes.
+    Write {
+        /// Offset of the first of them on the disk.
+        start: u64,
+        /// Offset after the last of them.
+        end: u64,
+        /// What the disk said.
+        source: E,
+    },
+    /// The disk took no byte, or claims more than it was given, and named no reason.
+    Stuck {
+        /// Offset of the first byte that was to be written.
+        start: u64,
+        /// Offset after the last of them.
+        end: u64,
+    },
+    /// The disk would not go to a place.
+    Seek {
+        /// Offset of the place.
+        offset: u64,
+        /// What the disk said.
+        source: E,
+    },
+    /// The disk did not make safe what it had taken.
+    Flush {
+        /// Bytes that were written before.
+        written: u64,
+        /// What the disk said.
+        source: E,
+    },
+    /// The stream is not what gzip makes.
+    Gzip {
+        /// Offset in the stream, less than 32 KiB before the fault.
+        offset: u64,
+        /// What is wrong with it.
+        source: gzip::Error,
+    },
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transfer(failure) => failure.fmt(f),
+            Self::TooSmall { needed, capacity } => write!(
+                f,
+                "the image's {} partition table is for a disk of at least {} bytes, and this one has \
+                 {capacity}; nothing was written",
+                needed.table, needed.bytes
+            ),
+            Self::Full { capacity } => write!(
+                f,
+                "the disk is full: the image has more than its {capacity} bytes"
+            ),
+            Self::Write { start, end, source } => {
+                write!(f, "writing bytes {start}..{end} of the disk: {source}")
+            }
+            Self::Stuck { start, end } => {
+                write!(f, "writing bytes {start}..{end} of the disk: it took none")
+            }
+            Self::Seek { offset, source } => {
+                write!(f, "going to byte {offset} of the disk: {source}")
+            }
+            Self::Flush { written, source } => {
+                write!(f, "flushing the disk after {written} bytes: {source}")
+            }
+            Self::Gzip { offset, source } => {
+                write!(f, "decoding the stream near byte {offset}: {source}")
+            }
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Transfer(source) => Some(source),
+            Self::Write { source, .. } | Self::Seek { source, .. } | Self::Flush { source, .. } => {
+                Some(source)
+            }
+            Self::Gzip { source, .. } => Some(source),
+            Self::TooSmall { .. } | Self::Full { .. } | Self::Stuck { .. } => None,
+        }
+    }
+}
+
+/// Why memory does not do for an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryError {
+    /// The ring's length is not a multiple of [`WRITE_SIZE`], or less than [`MIN_RING_LEN`].
+    Ring(
+        /// Its length in bytes.
+        usize,
+    ),
+    /// Decompression is on, and the write buffer's length is not [`WRITE_SIZE`].
+    WriteBuffer(
+        /// Its length in bytes.
+        usize,
+    ),
+    /// Decompression is on, and there is no workspace for it.
+    NoWorkspace,
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ring(len) => write!(
+                f,
+                "a ring of {len} bytes is not a multiple of {WRITE_SIZE}, {MIN_RING_LEN} at least"
+            ),
+            Self::WriteBuffer(len) => {
+                write!(
+                    f,
+                    "a write buffer of {len} bytes, where {WRITE_SIZE} are needed"
+                )
+            }
+            Self::NoWorkspace => f.write_str("decompression without a workspace"),
+        }
+    }
+}
+
+impl core::error::Error for MemoryError {}

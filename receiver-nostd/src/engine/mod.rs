@@ -1,0 +1,383 @@
+//! The receiver's engine: takes datagrams, and leaves the image on the disk.
+//!
+//! It puts the receiver machine of `ironcast-proto` together with the memory between network and
+//! disk, the hash, the decompression and the disk writer. Like the machine it has no clock and no
+//! socket, and it never works longer than one write takes: the caller looks at the network in between
+//! (docs/protocol.md, "Back-pressure" and "End").
+
+mod error;
+mod pipeline;
+mod ring;
+mod writer;
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use blake3::Hash;
+use heapless::Deque;
+use ironcast_proto::receiver::{self, Config, Failure, Receiver, Stats, Transmit};
+use ironcast_proto::time::Instant;
+use ironcast_proto::wire::Capabilities;
+
+pub use error::{Error, MemoryError};
+
+use crate::disk::Disk;
+use crate::gzip;
+use pipeline::{Arrived, Pipeline};
+
+/// Bytes of a write to the disk, save the last. Chosen: larger ones gain little on any disk that
+/// firmware drives, and this one keeps the network waiting for a millisecond and not ten.
+pub const WRITE_SIZE: usize = 256 << 10;
+
+/// Least length of [`Memory::ring`]: one write being made, and another being gathered.
+pub const MIN_RING_LEN: usize = 2 * WRITE_SIZE;
+
+/// What is done with compressed streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decompress {
+    /// A stream that begins as gzip does is decompressed.
+    #[default]
+    Auto,
+    /// Every stream is written as it comes.
+    None,
+}
+
+/// How the image was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As it is.
+    Raw,
+    /// Compressed by gzip.
+    Gzip,
+}
+
+/// The memory of an engine.
+#[derive(Debug)]
+pub struct Memory<'m> {
+    /// For blocks until they are written: a multiple of [`WRITE_SIZE`], [`MIN_RING_LEN`] at least. It
+    /// must hold two of the sender's slices for full speed, and one for any; 4 MiB hold the largest
+    /// that have blocks of 1456 bytes. Writes of raw images come from here, at multiples of
+    /// [`WRITE_SIZE`] from its start: align it as the disk needs it.
+    pub ring: &'m mut [u8],
+    /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty with
+    /// [`Decompress::None`].
+    pub write_buffer: &'m mut [u8],
+    /// For the decoder. Unused with [`Decompress::None`].
+    pub gzip: Option<&'m mut gzip::Workspace>,
+}
+
+impl Memory<'_> {
+    fn check(&self, decompress: Decompress) -> Result<(), MemoryError> {
+        let ring = self.ring.len();
+        if ring < MIN_RING_LEN || !ring.is_multiple_of(WRITE_SIZE) {
+            return Err(MemoryError::Ring(ring));
+        }
+        match decompress {
+            Decompress::None => Ok(()),
+            Decompress::Auto if self.gzip.is_none() => Err(MemoryError::NoWorkspace),
+            Decompress::Auto if self.write_buffer.len() != WRITE_SIZE => {
+                Err(MemoryError::WriteBuffer(self.write_buffer.len()))
+            }
+            Decompress::Auto => Ok(()),
+        }
+    }
+}
+
+/// Something that the caller should know or do. `E` is the disk's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<E> {
+    /// As [`receiver::Event::Heard`].
+    Heard {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+    },
+    /// As [`receiver::Event::Asynchronous`].
+    Asynchronous {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+    },
+    /// As [`receiver::Event::Connected`].
+    Connected {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+        /// This receiver's number, from 0.
+        number: u16,
+        /// Bytes in a block.
+        block_size: u16,
+        /// What every party of the transfer understands.
+        capabilities: Capabilities,
+    },
+    /// The data will come to this group: join it.
+    Join {
+        /// The multicast group.
+        group: Ipv4Addr,
+    },
+    /// The sender fell silent before the transfer started; a sender is looked for again.
+    Lost,
+    /// The transfer has started.
+    Started,
+    /// The engine is done; nothing follows.
+    Finished(Result<Report, Error<E>>),
+}
+
+/// What a transfer that ended well did. The image is on the disk, and flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Bytes of the stream.
+    pub received: u64,
+    /// BLAKE3 of the stream as it was sent.
+    pub hash: Hash,
+    /// Bytes on the disk.
+    pub written: u64,
+    /// BLAKE3 of the bytes on the disk, as they were given to it. The same as `hash` for
+    /// [`Format::Raw`].
+    pub disk_hash: Hash,
+    /// How the image was sent.
+    pub format: Format,
+}
+
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Stream bytes that have arrived without a gap.
+    pub received: u64,
+    /// Bytes of the image that were given to the disk.
+    pub written: u64,
+    /// Bytes of the whole stream, once its end has arrived.
+    pub total: Option<u64>,
+    /// How the image is sent, once its first bytes have arrived.
+    pub format: Option<Format>,
+}
+
+/// One transfer to one disk.
+///
+/// Calls are of the same kinds as those of [`Receiver`], and one more: [`work`](Self::work), to be
+/// called whenever nothing waits at the network, and at once again while it returns true. After every
+/// input, command and work come the polls, until they return `None`.
+///
+/// At the end the order is: everything written, the disk flushed, the sender told, some time to
+/// answer it again, [`Event::Finished`]. A disk or a stream that fails ends the transfer at once.
+#[derive(Debug)]
+pub struct Engine<'m, D: Disk> {
+    receiver: Receiver,
+    pipeline: Pipeline<'m, D>,
+    arrived: u64,
+    /// The stream's length.
+    total: Option<u64>,
+    /// What went wrong here, until the sender has been told.
+    error: Option<Error<D::Error>>,
+    outcome: Outcome,
+    /// The machine's events that the caller has not seen.
+    events: Deque<receiver::Event, 8>,
+    /// Value of [`Stats::no_room`] when there was nothing left to do for the room.
+    no_room: u64,
+}
+
+/// How the machine ended.
+#[derive(Debug)]
+enum Outcome {
+    Open,
+    /// The caller is to be told.
+    Ended(Result<(), Failure>),
+    Told,
+}
+
+impl<'m, D: Disk> Engine<'m, D> {
+    /// An engine that looks for a sender from `now` on. [`Config::capacity`] becomes the ring's
+    /// length.
+    ///
+    /// # Errors
+    /// If the memory is not what [`Memory`] asks for.
+    pub fn new(
+        mut config: Config,
+        decompress: Decompress,
+        memory: Memory<'m>,
+        disk: D,
+        now: Instant,
+    ) -> Result<Self, MemoryError> {
+        memory.check(decompress)?;
+        let pipeline = Pipeline::new(decompress, memory, disk);
+        config.capacity = pipeline.capacity();
+        Ok(Self {
+            receiver: Receiver::new(config, now),
+            pipeline,
+            arrived: 0,
+            total: None,
+            error: None,
+            outcome: Outcome::Open,
+            events: Deque::new(),
+            no_room: 0,
+        })
+    }
+
+    /// Takes a datagram that arrived at the receiver's port. A block in it is copied at once.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+        if let Some(block) = self.receiver.handle_datagram(now, from, datagram) {
+            self.pipeline.put(block.offset, block.payload);
+        }
+        self.take_events();
+    }
+
+    /// Does what is due at `now`. Calls that come too early are harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.receiver.handle_timeout(now);
+        self.take_events();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do next; `None` once the
+    /// transfer has ended.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.receiver.poll_timeout()
+    }
+
+    /// As [`Receiver::poll_transmit`].
+    #[must_use]
+    pub fn poll_transmit(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
+        let transmit = self.receiver.poll_transmit(buffer);
+        self.take_events();
+        transmit
+    }
+
+    /// What the caller should know or do next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event<D::Error>> {
+        if let Some(event) = self.events.pop_front() {
+            return self.translate(event);
+        }
+        let Outcome::Ended(result) = self.outcome else {
+            return None;
+        };
+        self.outcome = Outcome::Told;
+        Some(Event::Finished(match result {
+            Ok(()) => Ok(self.report()),
+            Err(failure) => Err(self.error.take().unwrap_or(Error::Transfer(failure))),
+        }))
+    }
+
+    /// Does one short piece of work: hashes or decodes some of what has arrived, or makes one write
+    /// of [`WRITE_SIZE`] bytes at most, or flushes the disk at the end. True if it did any, so that
+    /// there may be more to do right away.
+    pub fn work(&mut self, now: Instant) -> bool {
+        let is_open = matches!(self.outcome, Outcome::Open) && self.error.is_none();
+        if !is_open || self.pipeline.is_finished() {
+            return false;
+        }
+        self.arrived = self.arrived.max(self.receiver.contiguous());
+        let no_room = self.receiver.stats().no_room;
+        let arrived = Arrived {
+            upto: self.arrived,
+            is_all: self.total == Some(self.arrived),
+            is_pressed: no_room > self.no_room,
+        };
+        match self.pipeline.step(arrived) {
+            Ok(false) => {
+                self.no_room = no_room;
+                return false;
+            }
+            Ok(true) => self.receiver.release(self.pipeline.consumed()),
+            Err(error) => {
+                self.error = Some(error);
+                self.receiver.abort(now);
+            }
+        }
+        if self.pipeline.is_finished() {
+            self.receiver.confirm(now);
+        }
+        self.take_events();
+        true
+    }
+
+    /// Asks the sender to start the transfer now, as soon as there is one.
+    pub fn go(&mut self) {
+        self.receiver.go();
+    }
+
+    /// Gives the transfer up, and tells the sender. Without effect once all is done.
+    pub fn abort(&mut self, now: Instant) {
+        self.receiver.abort(now);
+        self.take_events();
+    }
+
+    /// How far the transfer is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            received: self.arrived.max(self.receiver.contiguous()),
+            written: self.pipeline.written(),
+            total: self.total,
+            format: self.pipeline.format(),
+        }
+    }
+
+    /// The sender that this receiver is connected to.
+    #[must_use]
+    pub fn sender(&self) -> Option<SocketAddrV4> {
+        self.receiver.sender()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        self.receiver.stats()
+    }
+
+    /// The disk, such as for reading back what was written.
+    pub fn disk_mut(&mut self) -> &mut D {
+        self.pipeline.disk()
+    }
+
+    /// Ends the engine, and gives the disk back.
+    #[must_use]
+    pub fn into_disk(self) -> D {
+        self.pipeline.into_disk()
+    }
+
+    /// Takes what the machine has to say before its queue is full: that the stream has ended must not be
+    /// lost for a caller who polls late.
+    fn take_events(&mut self) {
+        while let Some(event) = self.receiver.poll_event() {
+            match event {
+                receiver::Event::Ended { bytes } => self.total = Some(bytes),
+                receiver::Event::Finished(result) => self.outcome = Outcome::Ended(result),
+                receiver::Event::Heard { .. } | receiver::Event::Asynchronous { .. }
+                    if self.events.len() > self.events.capacity() / 2 => {}
+                event => {
+                    let _ = self.events.push_back(event);
+                }
+            }
+        }
+    }
+
+    fn translate(&self, event: receiver::Event) -> Option<Event<D::Error>> {
+        Some(match event {
+            receiver::Event::Heard { sender } => Event::Heard { sender },
+            receiver::Event::Asynchronous { sender } => Event::Asynchronous { sender },
+            receiver::Event::Connected {
+                sender,
+                number,
+                block_size,
+                capabilities,
+            } => Event::Connected {
+                sender,
+                number,
+                block_size,
+                capabilities,
+            },
+            receiver::Event::Join { group } => Event::Join { group },
+            receiver::Event::Lost => Event::Lost,
+            receiver::Event::Started => Event::Started,
+            // These are taken out before.
+            receiver::Event::Ended { .. } | receiver::Event::Finished(_) => return None,
+        })
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            received: self.total.unwrap_or(self.arrived),
+            hash: self.pipeline.hash(),
+            written: self.pipeline.written(),
+            disk_hash: self.pipeline.disk_hash(),
+            format: self.pipeline.format().unwrap_or(Format::Raw),
+        }
+    }
+}

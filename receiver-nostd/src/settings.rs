@@ -1,0 +1,510 @@
+//! What an operator can set, as `key=value` words: from load options, a boot menu, or a file.
+//!
+//! The same words wherever they come from, so that what was tried by hand can go into the file. A
+//! word that is not understood is an error and never ignored: on the way to a wiped disk a slip of
+//! the pen must stop the machine. The grammar is docs/settings.md.
+
+use core::fmt;
+use core::net::Ipv4Addr;
+use core::str::FromStr;
+
+/// What an operator can set, with its defaults. Texts are borrowed from the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings<'a> {
+    /// `disk=`: where the image goes. Default [`DiskChoice::Auto`].
+    pub disk: DiskChoice<'a>,
+    /// `portbase=`: the receiver's port; the sender's is the next one. Even, 2 to 65534; default 9000.
+    pub port_base: u16,
+    /// `rdv=`: where to ask for a sender, an address or a multicast group. Default: broadcast.
+    pub rendezvous: Option<Ipv4Addr>,
+    /// `ip=`: this machine's address. Default: by DHCP.
+    pub ip: AddressSource,
+    /// `confirm=`: whether a person must agree before the disk is overwritten. Default: no.
+    pub confirm: Confirm,
+    /// `then=`: what to do after success. Default: restart.
+    pub then: Then,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            disk: DiskChoice::Auto,
+            port_base: 9000,
+            rendezvous: None,
+            ip: AddressSource::Dhcp,
+            confirm: Confirm::No,
+            then: Then::Reboot,
+        }
+    }
+}
+
+impl<'a> Settings<'a> {
+    /// Takes in the words of one source, as load options or the text of a file. They override
+    /// what an earlier source said. `#` at the beginning of a word makes the rest of its line a comment.
+    ///
+    /// # Errors
+    /// The first word that can't be understood, or stands twice in this source. Nothing is taken in
+    /// then.
+    pub fn apply(&mut self, text: &'a str) -> Result<(), Error<'a>> {
+        let mut settings = *self;
+        let mut seen = [false; KEYS.len()];
+        for word in text.lines().flat_map(words) {
+            let key = settings.set(word)?;
+            if core::mem::replace(&mut seen[key as usize], true) {
+                return Err(Error::Twice { word });
+            }
+        }
+        *self = settings;
+        Ok(())
+    }
+
+    fn set(&mut self, word: &'a str) -> Result<Key, Error<'a>> {
+        let (name, value) = word.split_once('=').ok_or(Error::NoValue { word })?;
+        let (key, _, allowed) = KEYS
+            .into_iter()
+            .find(|(_, key, _)| *key == name)
+            .ok_or(Error::UnknownKey { word })?;
+        self.set_value(key, value)
+            .ok_or(Error::Value { word, allowed })?;
+        Ok(key)
+    }
+
+    fn set_value(&mut self, key: Key, value: &'a str) -> Option<()> {
+        match key {
+            Key::Disk => self.disk = DiskChoice::parse(value)?,
+            Key::PortBase => {
+                let port: u16 = number(value)?;
+                self.port_base = (port >= 2 && port.is_multiple_of(2)).then_some(port)?;
+            }
+            Key::Rendezvous => self.rendezvous = Some(value.parse().ok()?),
+            Key::Ip => self.ip = value.parse().ok()?,
+            Key::Confirm => {
+                self.confirm = match value {
+                    "ask" => Confirm::Ask,
+                    "no" => Confirm::No,
+                    _ => return None,
+                }
+            }
+            Key::Then => {
+                self.then = match value {
+                    "reboot" => Then::Reboot,
+                    "poweroff" => Then::PowerOff,
+                    "boot" => Then::Boot,
+                    "wait" => Then::Wait,
+                    _ => return None,
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Disk,
+    PortBase,
+    Rendezvous,
+    Ip,
+    Confirm,
+    Then,
+}
+
+/// Each key, its name, and what it allows.
+const KEYS: [(Key, &str, &str); 6] = [
+    (
+        Key::Disk,
+        "disk",
+        "auto, a kind and a number (nvme0, sata0, virtio0, scsi0, usb0, mmc0, disk0) or a device path",
+    ),
+    (Key::PortBase, "portbase", "an even number from 2 to 65534"),
+    (Key::Rendezvous, "rdv", "an IPv4 address or multicast group"),
+    (
+        Key::Ip,
+        "ip",
+        "dhcp, or address/prefix[,router] such as 10.0.0.7/24,10.0.0.1",
+    ),
+    (Key::Confirm, "confirm", "ask or no"),
+    (Key::Then, "then", "reboot, poweroff, boot or wait"),
+];
+
+/// The words of a line, up to a comment.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    // A byte order mark and the end of a C string are no part of a word, whoever left them there.
+    line.split(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\0'))
+        .filter(|word| !word.is_empty())
+        .take_while(|word| !word.starts_with('#'))
+}
+
+/// A number in plain digits; `parse` alone takes a sign too.
+fn number<T: FromStr>(value: &str) -> Option<T> {
+    let is_plain = value.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| value.parse().ok()).flatten()
+}
+
+/// Which disk the image goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DiskChoice<'a> {
+    /// The only disk that could be meant. If there are several, none.
+    Auto,
+    /// One of a kind, counted from 0 in the firmware's order.
+    Kind {
+        /// How it is attached.
+        kind: DiskKind,
+        /// Its number among those of its kind.
+        index: u16,
+    },
+    /// By its device path, in the firmware's text form.
+    Path(&'a str),
+}
+
+impl<'a> DiskChoice<'a> {
+    /// Reads the value of `disk=`; `None` if it makes no sense.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        if value == "auto" {
+            return Some(Self::Auto);
+        }
+        // Only device paths have these.
+        if value.contains(['/', '(']) {
+            return Some(Self::Path(value));
+        }
+        let digits = value.find(|c: char| c.is_ascii_digit())?;
+        let (kind, index) = value.split_at(digits);
+        Some(Self::Kind {
+            kind: DiskKind::from_name(kind)?,
+            index: number(index)?,
+        })
+    }
+}
+
+impl fmt::Display for DiskChoice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Kind { kind, index } => write!(f, "{kind}{index}"),
+            Self::Path(path) => f.write_str(path),
+        }
+    }
+}
+
+/// How a disk is attached, as far as names go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DiskKind {
+    /// NVM Express.
+    Nvme,
+    /// SATA, by AHCI.
+    Sata,
+    /// VirtIO block device.
+    Virtio,
+    /// SCSI of any transport.
+    Scsi,
+    /// USB mass storage.
+    Usb,
+    /// SD card or eMMC.
+    Mmc,
+    /// Anything else.
+    Other,
+}
+
+impl DiskKind {
+    const NAMES: [(Self, &'static str); 7] = [
+        (Self::Nvme, "nvme"),
+        (Self::Sata, "sata"),
+        (Self::Virtio, "virtio"),
+        (Self::Scsi, "scsi"),
+        (Self::Usb, "usb"),
+        (Self::Mmc, "mmc"),
+        (Self::Other, "disk"),
+    ];
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .into_iter()
+            .find_map(|(kind, known)| (known == name).then_some(kind))
+    }
+}
+
+impl fmt::Display for DiskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES
+            .into_iter()
+            .find_map(|(kind, name)| (kind == *self).then_some(name));
+        f.pad(name.unwrap_or("disk"))
+    }
+}
+
+/// Where this machine's IPv4 address comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressSource {
+    /// From a DHCP server.
+    #[default]
+    Dhcp,
+    /// From the operator.
+    Static {
+        /// The address.
+        ip: Ipv4Addr,
+        /// Bits of the network, 1 to 31.
+        prefix: u8,
+        /// The way to other networks.
+        router: Option<Ipv4Addr>,
+    },
+}
+
+/// The value of `ip=` is none of its forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressError;
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("neither dhcp nor address/prefix[,router]")
+    }
+}
+
+impl core::error::Error for AddressError {}
+
+impl FromStr for AddressSource {
+    type Err = AddressError;
+
+    fn from_str(value: &str) -> Result<Self, AddressError> {
+        if value == "dhcp" {
+            return Ok(Self::Dhcp);
+        }
+        parse_static(value).ok_or(AddressError)
+    }
+}
+
+fn parse_static(value: &str) -> Option<AddressSource> {
+    let (own, router) = match value.split_once(',') {
+        Some((own, router)) => (own, Some(router.parse::<Ipv4Addr>().ok()?)),
+        None => (value, None),
+    };
+    let (ip, prefix) = own.split_once('/')?;
+    let ip: Ipv4Addr = ip.parse().ok()?;
+    let prefix: u8 = number(prefix)?;
+    let is_host = |ip: Ipv4Addr| !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast());
+    let is_use = is_host(ip) && router.is_none_or(is_host) && (1..=31).contains(&prefix);
+    is_use.then_some(AddressSource::Static { ip, prefix, router })
+}
+
+/// Whether a person must agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Confirm {
+    /// Nobody is asked.
+    #[default]
+    No,
+    /// Nothing is written before somebody at the machine said yes.
+    Ask,
+}
+
+/// What to do after success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// Restart.
+    #[default]
+    Reboot,
+    /// Switch off.
+    PowerOff,
+    /// Start what was written, without a restart.
+    Boot,
+    /// Stay, showing the result.
+    Wait,
+}
+
+/// A word that can't be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error<'a> {
+    /// It is not of the form `key=value`.
+    NoValue {
+        /// The word.
+        word: &'a str,
+    },
+    /// Its key is not known.
+    UnknownKey {
+        /// The word.
+        word: &'a str,
+    },
+    /// Its value is not one that its key allows.
+    Value {
+        /// The word.
+        word: &'a str,
+        /// What the key allows.
+        allowed: &'static str,
+    },
+    /// Its key stands twice in one source.
+    Twice {
+        /// The second word.
+        word: &'a str,
+    },
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoValue { word } => {
+                write!(f, "setting {word:?} is not of the form key=value; ")?;
+                list_keys(f)
+            }
+            Self::UnknownKey { word } => {
+                write!(f, "setting {word:?} has an unknown key; ")?;
+                list_keys(f)
+            }
+            Self::Value { word, allowed } => {
+                write!(
+                    f,
+                    "setting {word:?} has an impossible value; allowed is {allowed}"
+                )
+            }
+            Self::Twice { word } => {
+                write!(
+                    f,
+                    "setting {word:?} contradicts or repeats an earlier one; give it once"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for Error<'_> {}
+
+fn list_keys(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("the keys are")?;
+    for (_, name, _) in KEYS {
+        write!(f, " {name}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Settings<'_>, Error<'_>> {
+        let mut settings = Settings::default();
+        settings.apply(text)?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn every_key_of_a_line() {
+        let settings = parsed(
+            "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask then=poweroff",
+        );
+        let expected = Settings {
+            disk: DiskChoice::Kind {
+                kind: DiskKind::Nvme,
+                index: 1,
+            },
+            port_base: 9002,
+            rendezvous: Some(Ipv4Addr::new(239, 1, 2, 3)),
+            ip: AddressSource::Static {
+                ip: Ipv4Addr::new(10, 0, 0, 7),
+                prefix: 24,
+                router: Some(Ipv4Addr::new(10, 0, 0, 1)),
+            },
+            confirm: Confirm::Ask,
+            then: Then::PowerOff,
+        };
+        assert_eq!(settings, Ok(expected));
+    }
+
+    #[test]
+    fn a_file_has_lines_and_comments() {
+        let text =
+            "\u{feff}# the lab upstairs\r\n\tdisk=sata0 # not nvme0 then=boot\r\n\r\nthen=wait\0";
+        let settings = parsed(text).unwrap();
+        assert_eq!(settings.disk.to_string(), "sata0");
+        assert_eq!(settings.then, Then::Wait);
+        assert_eq!(parsed(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn later_sources_override_earlier_ones() {
+        let mut settings = parsed("disk=usb0 then=boot").unwrap();
+        settings.apply("then=wait").unwrap();
+        assert_eq!(settings.disk.to_string(), "usb0");
+        assert_eq!(settings.then, Then::Wait);
+    }
+
+    #[test]
+    fn a_source_with_an_error_changes_nothing() {
+        let mut settings = Settings::default();
+        let before = settings;
+        assert!(settings.apply("then=boot disk=floppy0").is_err());
+        assert_eq!(settings, before);
+    }
+
+    #[test]
+    fn values_that_are_not_allowed_are_refused_with_what_is() {
+        for word in [
+            "disk=",
+            "disk=nvme",
+            "disk=floppy0",
+            "disk=nvme-1",
+            "disk=nvme+1",
+            "disk=nvme0p1",
+            "disk=serial=abc",
+            "disk=0",
+            "disk=nvme99999999999",
+            "portbase=0",
+            "portbase=9001",
+            "portbase=65536",
+            "portbase=+2",
+            "rdv=host",
+            "rdv=10.0.0.256",
+            "ip=",
+            "ip=10.0.0.7",
+            "ip=10.0.0.7/33",
+            "ip=10.0.0.7/0",
+            "ip=10.0.0.7/24,",
+            "ip=0.0.0.0/8",
+            "ip=239.1.1.1/8",
+            "ip=10.0.0.7/24,224.0.0.1",
+            "confirm=yes",
+            "then=Reboot",
+        ] {
+            let error = parsed(word).unwrap_err();
+            assert!(matches!(error, Error::Value { .. }), "{word}: {error:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains(word) && text.contains("allowed is "),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn words_that_nobody_knows_are_errors() {
+        assert_eq!(
+            parsed("disc=nvme0"),
+            Err(Error::UnknownKey { word: "disc=nvme0" })
+        );
+        assert_eq!(parsed("quiet"), Err(Error::NoValue { word: "quiet" }));
+        assert_eq!(
+            parsed("then=wait then=wait"),
+            Err(Error::Twice { word: "then=wait" })
+        );
+        let text = Error::UnknownKey { word: "disc=nvme0" }.to_string();
+        assert!(
+            text.contains("disc=nvme0") && text.contains(" disk"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn device_paths_are_taken_as_they_are() {
+        let path = "PciRoot(0x0)/Pci(0x4,0x0)/NVMe(0x1,00-00-00-00-00-00-00-00)";
+        let word = std::format!("disk={path}");
+        assert_eq!(parsed(&word).unwrap().disk, DiskChoice::Path(path));
+        for (kind, name) in DiskKind::NAMES {
+            assert_eq!(kind.to_string(), name);
+            let choice = std::format!("{name}7");
+            assert_eq!(DiskChoice::parse(&choice).unwrap().to_string(), choice);
+        }
+    }
+}
