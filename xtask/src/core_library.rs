@@ -167,11 +167,10 @@ fn by_distribution(target: Target) -> Result<Builder> {
         fetch_distribution_compiler(&root)?;
     }
     let usr = |part: &str| root.join("usr").join(part);
-    let linker = fs::read_dir(usr("bin"))
-        .with_context(|| format!("cannot read {}", usr("bin").display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| is_linker(path, target))
+    // What the machine has installed already was not fetched.
+    let linker = [usr("bin"), "/usr/bin".into()]
+        .iter()
+        .find_map(|folder| linker_in(folder, target))
         .with_context(|| format!("the distribution's lld has no linker for {}", target.name))?;
     let mut libraries = usr("lib/x86_64-linux-gnu").into_os_string();
     for part in ["usr/lib", "usr/lib/llvm-14/lib"] {
@@ -287,16 +286,19 @@ fn fetch_distribution_compiler(root: &Path) -> Result<()> {
     fs::rename(&whole, root).with_context(|| format!("cannot make {}", root.display()))
 }
 
-/// Whether `path` is the linker of the distribution's lld for `target`, whose name may end in its
-/// version.
-fn is_linker(path: &Path, target: Target) -> bool {
+/// The linker of the distribution's lld for `target`, whose name may end in its version.
+fn linker_in(folder: &Path, target: Target) -> Option<PathBuf> {
     let kind = if target.name.ends_with("-uefi") {
         "lld-link"
     } else {
         "ld.lld"
     };
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with(kind)) && path.exists()
+    let entries = fs::read_dir(folder).ok()?;
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    paths.find(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(kind)) && path.exists()
+    })
 }
 
 /// The toolchain's version, such as `1.95.0`.
