@@ -115,7 +115,7 @@ impl Lab {
     /// Adds a tap with a queue as short as a real network card's ring.
     ///
     /// # Errors
-    /// [`LabError::Failed`] if the system refuses: taps need `/dev/net/tun` to be open to the user.
+    /// [`LabError::Wrong`] if the system refuses: taps need `/dev/net/tun` to be open to the user.
     pub fn tap(&self) -> Result<Tap, LabError> {
         let port = self.next_port("tap");
         shell(
@@ -124,7 +124,13 @@ impl Lab {
                 "ip tuntap add dev {port} mode tap
                  ip link set {port} txqueuelen {TAP_QUEUE} master br0 up"
             ),
-        )?;
+        )
+        .map_err(|error| {
+            LabError::wrong(format!(
+                "no tap for a virtual machine could be made (is /dev/net/tun there and open to \
+                 this user? `sudo chmod 666 /dev/net/tun` opens it until the next boot): {error}"
+            ))
+        })?;
         Ok(Tap {
             lab: self.clone(),
             port,
@@ -145,35 +151,87 @@ impl Lab {
         format!("{kind}{number}")
     }
 
-    fn set_loss(&self, port: &str, direction: Direction, percent: u32) -> Result<(), LabError> {
-        // Lost at the bridge's side of the link: loss in the host's own output would show up as an
-        // error of its `sendto`, which no real network gives.
-        let (family, table, hook) = match direction {
-            Direction::From => (
-                "netdev",
-                format!("from_{port}"),
-                format!("type filter hook ingress device {port} priority 0;"),
-            ),
-            Direction::Towards => (
-                "bridge",
-                format!("towards_{port}"),
-                "type filter hook forward priority 0;".to_owned(),
-            ),
-        };
-        let to = match direction {
-            Direction::From => String::new(),
-            Direction::Towards => format!("oifname {port} "),
+    /// Loses packets at the bridge's side of a link: loss in a host's own output would show up as
+    /// an error of its `sendto`, which no real network gives.
+    fn set_loss(
+        &self,
+        port: &str,
+        direction: Direction,
+        percent: u32,
+        packets: &str,
+    ) -> Result<(), LabError> {
+        let table = format!("lose_{}_{port}", direction.word());
+        self.add_rule(
+            &table,
+            port,
+            direction,
+            &format!("{packets} numgen random mod 100 < {percent} counter drop"),
+        )
+    }
+
+    fn count(&self, port: &str, direction: Direction, packets: &str) -> Result<Counter, LabError> {
+        let number = self.ports.fetch_add(1, Ordering::Relaxed);
+        let table = format!("count{number}_{}_{port}", direction.word());
+        self.add_rule(&table, port, direction, &format!("{packets} counter"))?;
+        Ok(Counter {
+            lab: self.clone(),
+            table,
+        })
+    }
+
+    /// Puts one rule on what passes a port, in a table of its own, in place of the table's old one.
+    fn add_rule(
+        &self,
+        table: &str,
+        port: &str,
+        direction: Direction,
+        rule: &str,
+    ) -> Result<(), LabError> {
+        let side = match direction {
+            Direction::Towards => "oifname",
+            Direction::From => "iifname",
         };
         shell(
             &self.bridge,
             &format!(
-                "nft 'add table {family} {table}; delete table {family} {table};
-                  add table {family} {table};
-                  add chain {family} {table} lose {{ {hook} }};
-                  add rule {family} {table} lose {to}ip protocol udp \
-                  numgen random mod 100 < {percent} drop'"
+                "nft 'add table bridge {table}; delete table bridge {table};
+                  add table bridge {table};
+                  add chain bridge {table} rules {{ type filter hook forward priority 0; }};
+                  add rule bridge {table} rules {side} {port} {rule}'"
             ),
         )
+    }
+}
+
+impl Direction {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Towards => "towards",
+            Self::From => "from",
+        }
+    }
+}
+
+/// Counts packets on a link; see [`Host::count`].
+#[derive(Debug, Clone)]
+pub struct Counter {
+    lab: Lab,
+    table: String,
+}
+
+impl Counter {
+    /// How many packets it has seen so far.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses, [`LabError::Wrong`] if it shows no counter.
+    pub fn packets(&self) -> Result<u64, LabError> {
+        let mut command = self.lab.command("nft")?;
+        let listed = run(command.args(["list", "table", "bridge", &self.table]))?;
+        listed
+            .split_once("counter packets ")
+            .and_then(|(_, rest)| rest.split_once(' '))
+            .and_then(|(number, _)| number.parse().ok())
+            .ok_or_else(|| LabError::wrong(format!("nft shows no counter: {listed}")))
     }
 }
 
@@ -212,7 +270,39 @@ impl Host {
     /// # Errors
     /// [`LabError::Failed`] if `nft` refuses.
     pub fn set_loss(&self, direction: Direction, percent: u32) -> Result<(), LabError> {
-        self.lab.set_loss(&self.port, direction, percent)
+        self.set_loss_of(direction, percent, "ip protocol udp")
+    }
+
+    /// Like [`Host::set_loss`], only of packets that match `packets`, in the words of `nft`.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn set_loss_of(
+        &self,
+        direction: Direction,
+        percent: u32,
+        packets: &str,
+    ) -> Result<(), LabError> {
+        self.lab.set_loss(&self.port, direction, percent, packets)
+    }
+
+    /// How many packets [`Host::set_loss`] has lost in `direction` since it was last called.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if no loss was ever set.
+    pub fn lost(&self, direction: Direction) -> Result<u64, LabError> {
+        let table = format!("lose_{}_{}", direction.word(), self.port);
+        let lab = self.lab.clone();
+        Counter { lab, table }.packets()
+    }
+
+    /// Begins to count the packets in `direction` that match `packets`, in the words of `nft`:
+    /// `ip daddr 239.1.2.3 udp dport 9000`, say.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn count(&self, direction: Direction, packets: &str) -> Result<Counter, LabError> {
+        self.lab.count(&self.port, direction, packets)
     }
 }
 
@@ -235,7 +325,39 @@ impl Tap {
     /// # Errors
     /// [`LabError::Failed`] if `nft` refuses.
     pub fn set_loss(&self, direction: Direction, percent: u32) -> Result<(), LabError> {
-        self.lab.set_loss(&self.port, direction, percent)
+        self.set_loss_of(direction, percent, "ip protocol udp")
+    }
+
+    /// Like [`Tap::set_loss`], only of packets that match `packets`, in the words of `nft`.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn set_loss_of(
+        &self,
+        direction: Direction,
+        percent: u32,
+        packets: &str,
+    ) -> Result<(), LabError> {
+        self.lab.set_loss(&self.port, direction, percent, packets)
+    }
+
+    /// How many packets [`Tap::set_loss`] has lost in `direction` since it was last called.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if no loss was ever set.
+    pub fn lost(&self, direction: Direction) -> Result<u64, LabError> {
+        let table = format!("lose_{}_{}", direction.word(), self.port);
+        let lab = self.lab.clone();
+        Counter { lab, table }.packets()
+    }
+
+    /// Begins to count the packets in `direction` that match `packets`, in the words of `nft`:
+    /// `ip daddr 239.1.2.3 udp dport 9000`, say.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn count(&self, direction: Direction, packets: &str) -> Result<Counter, LabError> {
+        self.lab.count(&self.port, direction, packets)
     }
 }
 

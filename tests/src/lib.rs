@@ -17,11 +17,13 @@ pub mod machine;
 pub mod process;
 pub mod programs;
 pub mod pxe;
+pub mod transfer;
 
 pub use error::LabError;
-pub use lab::{Direction, Host, Lab, Tap};
+pub use lab::{Counter, Direction, Host, Lab, Tap};
 pub use machine::{BootOrder, DiskKind, Machine, MachineBuilder, Nic};
 pub use process::{Running, wait_exit};
 pub use programs::{Kind, Program, ironcast_efi, os_image};
 pub use pxe::{PxeServer, PxeSettings};
 pub use tool::find_tool;
+pub use transfer::{Receiver, Transfer, Transferring};
