@@ -91,7 +91,9 @@ impl<'p> DhcpAnswer<'p> {
 
     fn option(&self, kind: u8) -> Option<&[u8]> {
         let mut options = self.packet.options();
-        options.find(|option| option.kind == kind).map(|option| option.data)
+        options
+            .find(|option| option.kind == kind)
+            .map(|option| option.data)
     }
 
     /// The first address of an option that is one or several.

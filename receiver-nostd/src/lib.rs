@@ -14,14 +14,18 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod dhcp_answer;
 pub mod disk;
 pub mod engine;
 pub mod gzip;
 pub mod image;
+pub mod link;
 
 pub mod settings;
+pub mod target;
 
 pub use disk::Disk;
 pub use engine::Engine;
+pub use link::Link;
 
 pub use settings::Settings;

@@ -135,7 +135,10 @@ mod tests {
         };
         let disks = [cd, stick(), booted, fixed(DiskKind::Nvme, 0)];
         assert_eq!(choose(&disks, DiskChoice::Auto), Ok(3));
-        assert_eq!(choose(&disks[..3], DiskChoice::Auto), Err(ChoiceError::NoDisk));
+        assert_eq!(
+            choose(&disks[..3], DiskChoice::Auto),
+            Err(ChoiceError::NoDisk)
+        );
         assert_eq!(choose(&[], DiskChoice::Auto), Err(ChoiceError::NoDisk));
     }
 
@@ -163,7 +166,10 @@ mod tests {
             path,
             ..fixed(DiskKind::Nvme, 0)
         };
-        let disks = [at("PciRoot(0x0)/Pci(0xA,0x0)"), at("PciRoot(0x0)/Pci(0xB,0x0)")];
+        let disks = [
+            at("PciRoot(0x0)/Pci(0xA,0x0)"),
+            at("PciRoot(0x0)/Pci(0xB,0x0)"),
+        ];
         assert_eq!(choose(&disks, named("PciRoot(0x0)/Pci(0xb,0x0)")), Ok(1));
         let twins = [disks[0], disks[0]];
         let several = Err(ChoiceError::Several { count: 2 });
