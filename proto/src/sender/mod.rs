@@ -16,11 +16,10 @@ mod wait;
 use core::net::SocketAddrV4;
 use core::ops::Range;
 
-use heapless::Deque;
-
 pub use config::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 pub use event::{Event, Outcome, Standing, Stats};
 
+use crate::bits::BitSet;
 use crate::geometry::MAX_RECEIVERS;
 use crate::time::Instant;
 use crate::wire::{self, Capabilities, ConnectReply, Hello, HelloKind, Message};
@@ -69,24 +68,19 @@ pub struct Sender {
     config: Config,
     roster: Roster,
     state: State,
-    /// Receivers whose CONNECT_REQ is to be answered.
-    to_greet: Deque<Greeting, 16>,
+    /// Numbers of the receivers whose CONNECT_REQ is to be answered.
+    to_greet: BitSet,
+    /// One that is to be told that there is no place; more of them ask again.
+    to_refuse: Option<SocketAddrV4>,
     /// The end of the stream as far as the caller has it.
     supplied: u64,
     /// Whether the stream ends there.
     complete: bool,
+    /// One whose refusal the caller has yet to be told.
     refused: Option<SocketAddrV4>,
     started: Option<u16>,
     finished: Option<Outcome>,
     stats: Stats,
-}
-
-/// The answer to a CONNECT_REQ.
-#[derive(Clone, Copy, Debug)]
-struct Greeting {
-    address: SocketAddrV4,
-    /// `None` if there is no place.
-    number: Option<u16>,
 }
 
 impl Sender {
@@ -100,7 +94,8 @@ impl Sender {
         Self {
             roster: Roster::new(limit),
             state: State::Waiting(Waiting::new(config.start, now)),
-            to_greet: Deque::new(),
+            to_greet: BitSet::EMPTY,
+            to_refuse: None,
             supplied: 0,
             complete: false,
             refused: None,
@@ -175,8 +170,8 @@ impl Sender {
         if buffer.len() < wire::MAX_CONTROL_LEN {
             return None;
         }
-        if let Some(greeting) = self.to_greet.pop_front() {
-            return emit(greeting.address, &self.reply(greeting), buffer);
+        if let Some((address, reply)) = self.next_reply() {
+            return emit(address, &reply, buffer);
         }
         match &mut self.state {
             State::Waiting(waiting) => {
@@ -264,7 +259,7 @@ impl Sender {
     pub fn awaited(&self) -> impl Iterator<Item = (u16, SocketAddrV4)> + '_ {
         let awaited = match &self.state {
             State::Transferring(transfer) => transfer.awaited(&self.roster),
-            State::Waiting(_) | State::Finished(_) => crate::bits::BitSet::EMPTY,
+            State::Waiting(_) | State::Finished(_) => BitSet::EMPTY,
         };
         (0..MAX_RECEIVERS)
             .filter(move |&number| awaited.contains(usize::from(number)))
@@ -284,9 +279,6 @@ impl Sender {
             State::Waiting(waiting) => {
                 let number = self.roster.admit(address);
                 waiting.connected(now, self.roster.count(Standing::Connected));
-                if number.is_none() {
-                    self.refused = Some(address);
-                }
                 number
             }
             State::Transferring(_) => match self.roster.connected_number(address) {
@@ -295,8 +287,15 @@ impl Sender {
             },
             State::Finished(_) => return,
         };
-        // When too many ask at once, those who are passed over ask again.
-        let _ = self.to_greet.push_back(Greeting { address, number });
+        match number {
+            Some(number) => {
+                self.to_greet.insert(usize::from(number));
+            }
+            None => {
+                self.to_refuse = Some(address);
+                self.refused = Some(address);
+            }
+        }
     }
 
     fn part(&mut self, now: Instant, number: u16) {
@@ -364,9 +363,18 @@ impl Sender {
         })
     }
 
-    fn reply(&self, greeting: Greeting) -> Message<'static> {
+    fn next_reply(&mut self) -> Option<(SocketAddrV4, Message<'static>)> {
+        if let Some(address) = self.to_refuse.take() {
+            return Some((address, self.reply(ConnectReply::TABLE_FULL)));
+        }
+        let number = self.to_greet.first_from(0)?;
+        self.to_greet.remove(number);
+        Some((self.roster.address(number)?, self.reply(number as i32)))
+    }
+
+    fn reply(&self, receiver: i32) -> Message<'static> {
         Message::ConnectReply(ConnectReply {
-            receiver: greeting.number.map_or(-1, i32::from),
+            receiver,
             block_size: u32::from(self.config.block_size),
             capabilities: Capabilities::STOCK,
             data_address: self.announced_address(),
