@@ -1,0 +1,186 @@
+//! Where the settings come from: the first source that has any.
+//!
+//! Words given with the start come first, since somebody has just typed them or written them into a
+//! boot menu; then the file beside the program; then the files on the server that it was booted from.
+//! Sources are not mixed, so that what a machine does can be read in one place.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use ironcast_receiver_nostd::settings::{Confirm, Settings, Then};
+use uefi::boot;
+use uefi::proto::device_path::media::FilePath;
+use uefi::proto::loaded_image::LoadedImage;
+use uefi::proto::media::file::{File, FileAttribute, FileMode};
+use uefi::proto::media::fs::SimpleFileSystem;
+use uefi::{CString16, Status};
+
+use super::failure::Failure;
+use super::firmware;
+use super::lease::{FetchError, NetworkBoot};
+
+/// Name of the file, and on a server of the folder too.
+const FILE: &str = "ironcast.conf";
+
+/// Bytes of the largest file that is read: settings are a few lines.
+const LARGEST_FILE: usize = 8192;
+
+/// The words of a source, and its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    text: String,
+    /// Where the words come from, for a person to find it.
+    pub(crate) name: String,
+}
+
+impl Source {
+    /// The first source that there is; `None` if nobody has set anything.
+    ///
+    /// What can't be read is told to `note` and counts as not there: without settings nothing is
+    /// written unless somebody at the machine agrees.
+    pub(crate) fn find(
+        network: Option<(&mut NetworkBoot, [u8; 6])>,
+        note: &mut dyn FnMut(&str),
+    ) -> Option<Self> {
+        load_options()
+            .or_else(|| beside_the_program(note))
+            .or_else(|| network.and_then(|(boot, mac)| on_the_server(boot, mac, note)))
+    }
+
+    /// The settings of `source`. Without one they are the defaults, save that a person has to agree
+    /// before the disk is overwritten, and that the machine stays as it is afterwards.
+    pub(crate) fn settings(source: Option<&Self>) -> Result<Settings<'_>, Failure> {
+        let mut settings = Settings::default();
+        let Some(source) = source else {
+            settings.confirm = Confirm::Ask;
+            settings.then = Then::Wait;
+            return Ok(settings);
+        };
+        settings.apply(&source.text).map_err(|error| {
+            let what = format!("the settings of {} can't be followed: {error}", source.name);
+            Failure::new(what, "correct them and restart this machine")
+        })?;
+        Ok(settings)
+    }
+
+    /// The words, in one line, for people to read.
+    pub(crate) fn words(&self) -> String {
+        let lines = self.text.lines().map(|line| line.split('#').next().unwrap_or(line));
+        let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        words.join(" ")
+    }
+}
+
+/// The words after the program's name in a boot entry, a shell, or a boot loader's menu.
+///
+/// Firmwares put things of their own there, text or not, when nobody has set anything. So a text is
+/// taken for settings if any word of it looks like one; then all of it has to be.
+fn load_options() -> Option<Source> {
+    let image = firmware::open_shared::<LoadedImage>(boot::image_handle())?;
+    let units: Vec<u16> = image
+        .load_options_as_bytes()?
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .take_while(|&unit| unit != 0)
+        .collect();
+    let text = String::from_utf16(&units).ok()?;
+    let mut words = text.trim();
+    // A shell gives the program's own name as the first word.
+    if let Some((first, rest)) = words.split_once(char::is_whitespace)
+        && first.to_ascii_lowercase().ends_with(".efi")
+    {
+        words = rest;
+    }
+    words.contains('=').then(|| Source {
+        text: words.to_owned(),
+        name: "the load options".to_owned(),
+    })
+}
+
+/// The file in the folder that the program was loaded from.
+fn beside_the_program(note: &mut dyn FnMut(&str)) -> Option<Source> {
+    let image = firmware::open_shared::<LoadedImage>(boot::image_handle())?;
+    let path = format!("{}{FILE}", folder_of(&image));
+    match read_file(&image, &path)? {
+        Ok(contents) => Some(Source {
+            text: String::from_utf8_lossy(&contents).into_owned(),
+            name: path,
+        }),
+        Err(status) => {
+            note(&format!("{path} can't be read ({status})"));
+            None
+        }
+    }
+}
+
+/// The folder of a program's file, with a backslash at its end.
+fn folder_of(image: &LoadedImage) -> String {
+    let mut path = String::new();
+    let nodes = image.file_path().into_iter().flat_map(|path| path.node_iter());
+    for part in nodes.filter_map(|node| <&FilePath>::try_from(node).ok()) {
+        if !path.ends_with('\\') {
+            path.push('\\');
+        }
+        if let Ok(name) = part.path_name().to_cstring16() {
+            path.push_str(&name.to_string());
+        }
+    }
+    path.truncate(path.rfind('\\').map_or(0, |at| at + 1));
+    if path.is_empty() { "\\".to_owned() } else { path.replace("\\\\", "\\") }
+}
+
+/// A file of the file system that the program was loaded from; `None` if there is no such file.
+fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>> {
+    let mut system = firmware::open_shared::<SimpleFileSystem>(image.device()?)?;
+    let path = CString16::try_from(path).ok()?;
+    let mut root = system.open_volume().ok()?;
+    let file = match root.open(&path, FileMode::Read, FileAttribute::empty()) {
+        Ok(file) => file.into_regular_file()?,
+        Err(error) if error.status() == Status::NOT_FOUND => return None,
+        Err(error) => return Some(Err(error.status())),
+    };
+    let mut file = file;
+    let mut contents = alloc::vec![0; LARGEST_FILE];
+    Some(match file.read(&mut contents) {
+        Ok(LARGEST_FILE) => Err(Status::BUFFER_TOO_SMALL),
+        Ok(length) => {
+            contents.truncate(length);
+            Ok(contents)
+        }
+        Err(error) => Err(error.status()),
+    })
+}
+
+/// The files on the server that the program was booted from: this machine's own, then the one for all.
+///
+/// Most servers keep files in folders, where one name can't be both: there the file for all is
+/// `ironcast.conf/default` beside the machines' own.
+fn on_the_server(
+    boot: &mut NetworkBoot,
+    mac: [u8; 6],
+    note: &mut dyn FnMut(&str),
+) -> Option<Source> {
+    let server = boot.server()?;
+    let [a, b, c, d, e, f] = mac;
+    let own = format!("{FILE}/{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}");
+    for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
+        match boot.fetch(&name) {
+            Ok(contents) => {
+                return Some(Source {
+                    text: String::from_utf8_lossy(&contents).into_owned(),
+                    name: format!("tftp://{server}/{name}"),
+                });
+            }
+            Err(FetchError::NotThere) => {}
+            Err(error @ FetchError::Failed(_)) => {
+                // A server that does not answer would not answer the next time either.
+                note(&format!("tftp://{server}/{name}: {error}"));
+                return None;
+            }
+            Err(error) => note(&format!("tftp://{server}/{name}: {error}")),
+        }
+    }
+    None
+}

@@ -1,0 +1,118 @@
+//! Memory in whole pages, asked from the firmware.
+//!
+//! The big buffer for the image's bytes comes from here, fitted to what the machine has; so do the
+//! buffers that drivers read and write, since pages satisfy every alignment that a driver may want.
+
+use core::fmt;
+use core::ptr::NonNull;
+
+use ironcast_receiver_nostd::engine::WRITE_SIZE;
+use uefi::boot::{self, AllocateType, MemoryType, PAGE_SIZE};
+use uefi::mem::memory_map::MemoryMap;
+
+/// The most that the ring takes: more only helps a disk that stops for seconds.
+const LARGEST_RING: usize = 128 << 20;
+
+/// The least that the ring takes: two of the largest slices that senders make, 1024 blocks of 1456
+/// bytes each, and what is being written.
+const SMALLEST_RING: usize = 4 << 20;
+
+/// What is left to the firmware of the largest free block, for its drivers and the system that is
+/// started after.
+const LEFT_OVER: usize = 6 << 20;
+
+/// Pages of memory that belong to this program; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    start: NonNull<u8>,
+    count: usize,
+}
+
+impl Pages {
+    /// Takes memory for `bytes` bytes, filled with zeros.
+    pub(crate) fn allocate(bytes: usize) -> Result<Self, MemoryError> {
+        let count = bytes.div_ceil(PAGE_SIZE);
+        let start = boot::allocate_pages(AllocateType::AnyPages, MemoryType::LOADER_DATA, count)
+            .map_err(|_| MemoryError { wanted: bytes })?;
+        // SAFETY: the firmware has just handed out `count` pages from `start` to nobody else.
+        unsafe { start.write_bytes(0, count * PAGE_SIZE) };
+        Ok(Self { start, count })
+    }
+
+    /// The memory.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        // SAFETY: the pages are ours until drop and were filled with zeros when taken.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count * PAGE_SIZE) }
+    }
+
+    /// The memory, to be written.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: `&mut self` is the only way to the pages, which were filled with zeros when taken.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.count * PAGE_SIZE) }
+    }
+
+    /// Where the memory begins, to be compared only.
+    pub(crate) fn address(&self) -> NonNull<u8> {
+        self.start
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: `start` and `count` are those of the allocation, and no borrow outlives `self`.
+        // Should the firmware refuse, the pages stay taken until the machine restarts.
+        let _ = unsafe { boot::free_pages(self.start, self.count) };
+    }
+}
+
+/// Takes the ring that holds the image's bytes between the network and the disk: as large as the
+/// machine's free memory reasonably gives, 4 to 128 MiB, a multiple of [`WRITE_SIZE`].
+pub(crate) fn allocate_ring() -> Result<Pages, MemoryError> {
+    let mut size = largest_free_block()
+        .saturating_sub(LEFT_OVER)
+        .min(LARGEST_RING);
+    loop {
+        size -= size % WRITE_SIZE;
+        if size < SMALLEST_RING {
+            return Err(MemoryError {
+                wanted: SMALLEST_RING,
+            });
+        }
+        match Pages::allocate(size) {
+            Ok(ring) => return Ok(ring),
+            // The map is only a hint: firmware may refuse what it shows as free.
+            Err(_) => size /= 2,
+        }
+    }
+}
+
+/// Bytes of the largest block of memory that the firmware has free.
+fn largest_free_block() -> usize {
+    let Ok(map) = boot::memory_map(MemoryType::LOADER_DATA) else {
+        return LARGEST_RING;
+    };
+    map.entries()
+        .filter(|entry| entry.ty == MemoryType::CONVENTIONAL)
+        .map(|entry| usize::try_from(entry.page_count).unwrap_or(0) * PAGE_SIZE)
+        .max()
+        .unwrap_or(0)
+}
+
+/// The firmware has not enough memory left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryError {
+    /// Bytes that were asked for.
+    pub(crate) wanted: usize,
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the firmware has no {} KiB of memory left in one piece",
+            self.wanted / 1024
+        )
+    }
+}
+
+impl core::error::Error for MemoryError {}
