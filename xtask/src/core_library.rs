@@ -57,7 +57,7 @@ pub(crate) struct Builder {
     way: Way,
     target: Target,
     cargo: PathBuf,
-    environment: Vec<(&'static str, OsString)>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Builder {
@@ -145,12 +145,12 @@ fn by_rustup(target: Target) -> Result<Builder> {
 fn by_source(target: Target) -> Result<Builder> {
     let sysroot = PathBuf::from(output(command("rustc").arg("--print=sysroot"))?.trim());
     // What lets a stable toolchain build its own library.
-    let mut environment = vec![("RUSTC_BOOTSTRAP", "1".into())];
+    let mut environment = vec![("RUSTC_BOOTSTRAP".to_owned(), "1".into())];
     if !has_library(&sysroot.join("lib/rustlib/src/rust")) {
         let version = toolchain_version()?;
         let source = library_source(&version)?;
         let wrapper = sysroot_with_source(&sysroot, &source)?;
-        environment.push(("RUSTC", wrapper.into()));
+        environment.push(("RUSTC".to_owned(), wrapper.into()));
     }
     Ok(Builder {
         way: Way::Source,
@@ -172,24 +172,22 @@ fn by_distribution(target: Target) -> Result<Builder> {
         .iter()
         .find_map(|folder| linker_in(folder, target))
         .with_context(|| format!("the distribution's lld has no linker for {}", target.name))?;
-    let mut libraries = usr("lib/x86_64-linux-gnu").into_os_string();
-    for part in ["usr/lib", "usr/lib/llvm-14/lib"] {
-        libraries.push(":");
-        libraries.push(root.join(part));
-    }
-    let flags_name = match target.name {
-        "x86_64-unknown-uefi" => "CARGO_TARGET_X86_64_UNKNOWN_UEFI_LINKER",
-        _ => "CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER",
-    };
+    let linker_variable = format!(
+        "CARGO_TARGET_{}_LINKER",
+        target.name.to_uppercase().replace('-', "_")
+    );
     Ok(Builder {
         way: Way::Distribution,
         target,
         cargo,
         environment: vec![
-            ("RUSTC_BOOTSTRAP", "1".into()),
-            ("RUSTC", usr("bin/rustc").into()),
-            ("LD_LIBRARY_PATH", libraries),
-            (flags_name, linker.into()),
+            ("RUSTC_BOOTSTRAP".to_owned(), "1".into()),
+            ("RUSTC".to_owned(), usr("bin/rustc").into()),
+            (
+                "LD_LIBRARY_PATH".to_owned(),
+                usr("lib/x86_64-linux-gnu").into(),
+            ),
+            (linker_variable, linker.into()),
         ],
     })
 }

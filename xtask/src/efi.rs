@@ -60,7 +60,14 @@ pub(crate) fn build(way: Option<Way>) -> Result<()> {
 
 /// Lints the UEFI application for its own target.
 pub(crate) fn lint() -> Result<()> {
-    let builder = Builder::find(TARGET, None)?;
-    let mut clippy = builder.cargo("clippy");
-    run_command(clippy.args(["--package", "ironcast-boot", "--", "-D", "warnings"]))
+    let mut clippy = Builder::find(TARGET, None)?.cargo("clippy");
+    clippy.args(["--package", "ironcast-boot", "--", "-D", "warnings"]);
+    run_command(&mut clippy)
+}
+
+/// Builds the UEFI application's documentation, for its own target.
+pub(crate) fn document() -> Result<()> {
+    let mut doc = Builder::find(TARGET, None)?.cargo("doc");
+    doc.args(["--package", "ironcast-boot", "--no-deps"]);
+    run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -1,6 +1,138 @@
-//! Being laid.
-#[derive(clap::Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_o: &Options) -> anyhow::Result<()> {
-    Ok(())
+//! `cargo xtask test`: everything that has to hold, in stages, the quick ones first.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+use crate::run::{command, run as run_command};
+use crate::setup::{self, Purpose};
+use crate::{efi, embedded, image, licences, paths, style};
+
+/// Settings of `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only these stages, separated by commas, in the usual order
+    #[arg(long, value_delimiter = ',', value_name = "STAGES")]
+    only: Vec<Stage>,
+}
+
+/// A stage of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// Install what is missing
+    Setup,
+    /// rustfmt
+    Format,
+    /// What neither rustfmt nor clippy checks
+    Style,
+    /// The licences of all crates
+    Licences,
+    /// clippy, for this machine and for UEFI
+    Lints,
+    /// rustdoc
+    Docs,
+    /// The programs that the end-to-end tests run
+    Programs,
+    /// ironcast.efi
+    Efi,
+    /// The parts without an allocator, for a microcontroller
+    Embedded,
+    /// The bootable image
+    Image,
+    /// Tests of each crate by itself, and the simulated network
+    Unit,
+    /// Tests with the stock programs and with virtual machines
+    EndToEnd,
+}
+
+/// Runs the stages and prints how long each took.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    let mut result = Ok(());
+    for &stage in Stage::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(&stage) {
+            continue;
+        }
+        eprintln!("\n=== {stage:?}");
+        let start = Instant::now();
+        result = stage.run().with_context(|| format!("stage {stage:?}"));
+        times.push((stage, start.elapsed(), result.is_ok()));
+        if result.is_err() {
+            break;
+        }
+    }
+    print_times(&times, begin.elapsed());
+    result
+}
+
+impl Stage {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Setup => {
+                setup::provide(&[Purpose::Build, Purpose::Image, Purpose::Lab, Purpose::Test])
+            }
+            Self::Format => run_command(command("cargo").args(["fmt", "--all", "--check"])),
+            Self::Style => style::check(),
+            Self::Licences => licences::check(),
+            Self::Lints => lints(),
+            Self::Docs => docs(),
+            Self::Programs => {
+                let mut build = cargo("build");
+                build.args(["--release", "--package", "ironcast-sender"]);
+                run_command(build.args(["--package", "ironcast-receiver"]))
+            }
+            Self::Efi => efi::build(None),
+            Self::Embedded => embedded::build(None),
+            Self::Image => image::provide(),
+            Self::Unit => {
+                let mut test = cargo("test");
+                test.args(["--workspace", "--exclude", "ironcast-boot"]);
+                run_command(test.args(["--exclude", "ironcast-tests", "--no-fail-fast"]))
+            }
+            Self::EndToEnd => {
+                let mut test = cargo("test");
+                test.args(["--package", "ironcast-tests", "--no-fail-fast"]);
+                test.env("IRONCAST_BIN_DIR", paths::cargo_target().join("release"));
+                test.env("IRONCAST_EFI", paths::efi());
+                test.env("IRONCAST_OS_IMAGE", paths::image());
+                run_command(&mut test)
+            }
+        }
+    }
+}
+
+fn lints() -> Result<()> {
+    let mut clippy = cargo("clippy");
+    clippy.args(["--workspace", "--exclude", "ironcast-boot", "--all-targets"]);
+    run_command(clippy.args(["--", "-D", "warnings"]))?;
+    efi::lint()
+}
+
+fn docs() -> Result<()> {
+    let mut doc = cargo("doc");
+    doc.args(["--workspace", "--exclude", "ironcast-boot", "--no-deps"]);
+    run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    efi::document()
+}
+
+fn cargo(subcommand: &str) -> Command {
+    let mut cargo = command("cargo");
+    cargo.args([subcommand, "--locked"]);
+    cargo
+}
+
+fn print_times(times: &[(Stage, Duration, bool)], all: Duration) {
+    println!("\n=== how long it took");
+    for (stage, time, good) in times {
+        let word = if *good { "" } else { "  FAILED" };
+        println!(
+            "{:<10} {:>6.0} s{word}",
+            format!("{stage:?}"),
+            time.as_secs_f64()
+        );
+    }
+    println!("{:<10} {:>6.0} s", "all", all.as_secs_f64());
 }

@@ -1,0 +1,200 @@
+//! One machine of the demo: from power-on over its blank disk to the prompt of what it was sent.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ironcast_tests::image::{demand_starts_with, make_sparse};
+use ironcast_tests::{BootOrder, DiskKind, Lab, Machine};
+
+use super::lines::Lines;
+use super::qmp::Qmp;
+
+/// What every machine is to do.
+pub(super) struct Job<'a> {
+    /// The image that is sent.
+    pub(super) image: &'a Path,
+    /// What the imaged system prints on the serial port when it has come up.
+    pub(super) prompt: &'a str,
+    /// Each machine's memory in MiB.
+    pub(super) memory: u32,
+    /// Where disks and logs go.
+    pub(super) folder: &'a Path,
+}
+
+/// How far a machine is.
+enum Phase {
+    /// It netboots and receives.
+    Receiving,
+    /// It has its disk compared and boots from it.
+    Booting,
+    /// It has come up.
+    Up,
+    /// It has not, for this reason.
+    Failed(String),
+}
+
+/// A machine, and what has become of it.
+pub(super) struct Subject {
+    machine: Machine,
+    qmp: Qmp,
+    disk: PathBuf,
+    kind: DiskKind,
+    lines: Lines,
+    phase: Phase,
+    /// When the last byte was on the disk, after power-on.
+    pub(super) written: Option<Duration>,
+    /// How many bytes were compared and found equal.
+    pub(super) equal: Option<u64>,
+    /// When the imaged system had come up, after power-on.
+    pub(super) up: Option<Duration>,
+}
+
+impl Subject {
+    /// Switches on machine `number` (from 1) with a blank disk somewhat larger than the image.
+    pub(super) fn start(number: usize, lab: &Lab, job: &Job) -> Result<Self> {
+        // A kind for each, so that all are seen.
+        let kinds = [DiskKind::VirtioBlk, DiskKind::Nvme, DiskKind::Ahci];
+        let kind = kinds[(number - 1) % kinds.len()];
+        let name = format!("machine{number}");
+        let disk = job.folder.join(format!("{name}.disk"));
+        let length = job
+            .image
+            .metadata()
+            .context("cannot look at the image")?
+            .len();
+        make_sparse(&disk, (length + length / 4).next_multiple_of(1 << 20))?;
+        let mut builder = Machine::builder(&name)
+            .memory(job.memory)
+            .disk(&disk, kind)
+            .boot_order(BootOrder::DisksFirst);
+        for argument in Qmp::arguments(job.folder, &name) {
+            builder = builder.arg(&argument);
+        }
+        let machine = builder.start(lab, job.folder)?;
+        Ok(Self {
+            qmp: Qmp::connect(job.folder, &name)?,
+            machine,
+            disk,
+            kind,
+            lines: Lines::new(&format!("machine {number}")),
+            phase: Phase::Receiving,
+            written: None,
+            equal: None,
+            up: None,
+        })
+    }
+
+    /// Looks what the machine has done since the last time, prints what it said, and sees it on.
+    pub(super) fn look(&mut self, job: &Job) {
+        if !self.is_running() {
+            return;
+        }
+        let serial = self.machine.serial();
+        let news = self.lines.print_new(&serial);
+        if let Err(error) = self.advance(news, job) {
+            self.fail(&format!("{error:#}"));
+        }
+    }
+
+    fn advance(&mut self, news: &str, job: &Job) -> Result<()> {
+        if !self.machine.is_on() {
+            self.fail("it switched itself off");
+            return Ok(());
+        }
+        match self.phase {
+            Phase::Receiving => {
+                if self.written.is_none() && news.contains("WRITTEN") {
+                    self.written = Some(self.age());
+                }
+                if self.qmp.is_held()? {
+                    self.compare_and_restart(job)?;
+                }
+            }
+            Phase::Booting if news.contains(job.prompt) => {
+                self.up = Some(self.age());
+                self.phase = Phase::Up;
+                self.lines.say("is up, from its own disk");
+            }
+            Phase::Booting if self.qmp.is_held()? => self.fail("it restarted once more"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn compare_and_restart(&mut self, job: &Job) -> Result<()> {
+        // A receiver that failed restarts too, but has not said that it wrote all.
+        self.written
+            .get_or_insert(self.machine.powered_on().elapsed());
+        demand_starts_with(job.image, &self.disk)?;
+        let length = job
+            .image
+            .metadata()
+            .context("cannot look at the image")?
+            .len();
+        self.equal = Some(length);
+        self.lines.say(&format!(
+            "its disk equals the image, {length} bytes; now it restarts"
+        ));
+        self.phase = Phase::Booting;
+        self.qmp.restart()
+    }
+
+    fn age(&self) -> Duration {
+        self.machine.powered_on().elapsed()
+    }
+
+    /// Gives the machine up for this reason, unless it is done.
+    pub(super) fn fail(&mut self, reason: &str) {
+        if self.is_running() {
+            self.lines.say(&format!("FAILED: {reason}"));
+            self.phase = Phase::Failed(reason.to_owned());
+        }
+    }
+
+    /// Whether there is still something to come.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Receiving | Phase::Booting)
+    }
+
+    /// Whether all went well.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up)
+    }
+
+    /// Whether it still waits for its image or receives it.
+    pub(super) fn is_receiving(&self) -> bool {
+        matches!(self.phase, Phase::Receiving)
+    }
+
+    /// Its line of the closing table.
+    pub(super) fn row(&self) -> [String; 5] {
+        let seconds = |time: Option<Duration>| {
+            time.map_or("-".to_owned(), |time| {
+                format!("{:.1} s", time.as_secs_f64())
+            })
+        };
+        let kind = match self.kind {
+            DiskKind::VirtioBlk => "virtio-blk",
+            DiskKind::Ahci => "AHCI",
+            DiskKind::Nvme => "NVMe",
+        };
+        let equal = self
+            .equal
+            .map_or("NO".to_owned(), |length| format!("yes, {length} bytes"));
+        let up = match &self.phase {
+            Phase::Up => format!("yes, after {}", seconds(self.up)),
+            Phase::Failed(reason) => {
+                format!("NO: {}", reason.lines().next().unwrap_or_default())
+            }
+            Phase::Receiving | Phase::Booting => "NO".to_owned(),
+        };
+        [
+            self.lines.name().to_owned(),
+            kind.to_owned(),
+            seconds(self.written),
+            equal,
+            up,
+        ]
+    }
+}
