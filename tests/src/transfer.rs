@@ -32,6 +32,7 @@ pub struct Transfer {
     receiver_args: Vec<String>,
     loss: u32,
     fed: bool,
+    to_stdout: bool,
     outputs: Vec<(usize, PathBuf)>,
 }
 
@@ -48,6 +49,7 @@ impl Transfer {
             receiver_args: Vec::new(),
             loss: 0,
             fed: false,
+            to_stdout: false,
             outputs: Vec::new(),
         }
     }
@@ -90,6 +92,13 @@ impl Transfer {
     #[must_use]
     pub fn fed(mut self) -> Self {
         self.fed = true;
+        self
+    }
+
+    /// Lets the receivers write to their stdout, which is the file, in place of taking `--file`.
+    #[must_use]
+    pub fn to_stdout(mut self) -> Self {
+        self.to_stdout = true;
         self
     }
 
@@ -158,7 +167,18 @@ impl Transfer {
                 || folder.join(format!("received{number}")),
                 |(_, path)| path.clone(),
             );
-        let mut program = Program::receiver(self.receivers[number])?.file(&file);
+        let mut program = Program::receiver(self.receivers[number])?;
+        program = match self.to_stdout {
+            true => program.stdout(
+                File::options()
+                    .create(true)
+                    .truncate(true)
+                    .write(true)
+                    .open(&file)
+                    .map_err(|e| LabError::io(format!("open {}", file.display()), e))?,
+            ),
+            false => program.file(&file),
+        };
         for argument in &self.receiver_args {
             program = program.arg(argument);
         }

@@ -1,0 +1,547 @@
+//! Our sender and receiver with the stock ones, in every combination.
+//!
+//! Each check runs over [`PAIRS`]: whatever a stock program does with a stock program, it has to do
+//! with ours, on either side.
+
+use std::time::Duration;
+
+use ironcast_tests::Kind::{Ours, Stock};
+use ironcast_tests::{
+    Counter, Direction, Host, Kind, Lab, LabError, Program, Transfer, Transferring, image,
+};
+use rustix::process::Signal;
+
+/// Senders and receivers that every check is run with: all combinations where at least one end is
+/// ours, and both kinds of receiver at once.
+const PAIRS: &[(Kind, &[Kind])] = &[
+    (Ours, &[Stock]),
+    (Stock, &[Ours]),
+    (Ours, &[Ours]),
+    (Ours, &[Stock, Ours]),
+    (Stock, &[Stock, Ours]),
+];
+
+/// Bytes of a block unless `--blocksize` says otherwise (docs/protocol.md, "Geometry").
+const BLOCK: u64 = 1456;
+
+/// Blocks of a slice in full duplex (docs/protocol.md, "Session").
+const SLICE: u64 = 112 * BLOCK;
+
+/// Runs a transfer with every one of [`PAIRS`]; `change` says what is special about it.
+fn every_pair(change: impl Fn(Transfer) -> Transfer) -> Result<Vec<Transferring>, LabError> {
+    PAIRS
+        .iter()
+        .map(|(sender, receivers)| {
+            let transfer = change(Transfer::new(*sender, receivers));
+            transfer.run().map_err(|error| {
+                LabError::wrong(format!("{sender:?} sender, {receivers:?}: {error}"))
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn ours_to_one_stock_receiver() -> Result<(), LabError> {
+    Transfer::new(Ours, &[Stock])
+        .size(10_000_000)
+        .run()
+        .map(drop)
+}
+
+#[test]
+fn ours_to_four_stock_receivers() -> Result<(), LabError> {
+    Transfer::new(Ours, &[Stock; 4])
+        .size(10_000_000)
+        .run()
+        .map(drop)
+}
+
+#[test]
+fn stock_to_one_of_our_receivers() -> Result<(), LabError> {
+    Transfer::new(Stock, &[Ours])
+        .size(10_000_000)
+        .run()
+        .map(drop)
+}
+
+#[test]
+fn stock_to_four_of_our_receivers() -> Result<(), LabError> {
+    Transfer::new(Stock, &[Ours; 4])
+        .size(10_000_000)
+        .run()
+        .map(drop)
+}
+
+#[test]
+fn both_kinds_of_receiver_at_once() -> Result<(), LabError> {
+    for sender in [Ours, Stock] {
+        let receivers = [Ours, Stock, Ours, Stock];
+        Transfer::new(sender, &receivers).size(10_000_000).run()?;
+    }
+    Ok(())
+}
+
+/// Which addresses the blocks of a transfer of 1,000,000 bytes (687 blocks) to two receivers went
+/// to: towards the first receiver, by `nft`'s words for the destination.
+fn blocks_sent_to(
+    transfer: Transfer,
+    destinations: &[&str],
+) -> Result<(Transferring, Vec<u64>), LabError> {
+    let mut transferring = transfer.fed().start()?;
+    let host = &transferring.receivers[0].host;
+    let counters: Result<Vec<_>, LabError> = destinations
+        .iter()
+        .map(|to| {
+            host.count(
+                Direction::Towards,
+                &format!("{to} udp dport 9000 udp length > 500"),
+            )
+        })
+        .collect();
+    let counters = counters?;
+    transferring.feed(0, 1_000_000)?;
+    transferring.end_feed();
+    transferring.demand_success()?;
+    let counts: Result<Vec<u64>, LabError> = counters.iter().map(|c| c.packets()).collect();
+    let counts = counts.map_err(|error| transferring.with_logs(error))?;
+    Ok((transferring, counts))
+}
+
+/// Any multicast group, the network's broadcast address, the first receiver's own.
+const DESTINATIONS: &[&str] = &[
+    "ip daddr 224.0.0.0/4",
+    "ip daddr 10.77.0.255",
+    "ip daddr 10.77.0.2",
+];
+
+/// Demands that all blocks went to the destination at `index` of [`DESTINATIONS`], none elsewhere.
+fn demand_destination(transfer: &Transfer, index: usize) -> Result<(), LabError> {
+    let (transferring, counts) = blocks_sent_to(transfer.clone(), DESTINATIONS)?;
+    let right = counts[index] >= 687;
+    let elsewhere = counts.iter().sum::<u64>() - counts[index];
+    if right && elsewhere == 0 {
+        return Ok(());
+    }
+    let found = format!("blocks went to {counts:?} of {DESTINATIONS:?}, not to number {index}");
+    Err(transferring.with_logs(LabError::wrong(found)))
+}
+
+#[test]
+fn multicast_goes_to_a_group() -> Result<(), LabError> {
+    for (sender, receivers) in PAIRS {
+        let transfer = Transfer::new(*sender, receivers);
+        demand_destination(&transfer.sender_args(&["--nopointopoint"]), 0)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn multicast_goes_to_the_group_that_was_asked_for() -> Result<(), LabError> {
+    for (sender, receivers) in PAIRS {
+        let arguments = ["--nopointopoint", "--mcast-data-address", "239.9.8.7"];
+        let transfer = Transfer::new(*sender, receivers).sender_args(&arguments);
+        let (transferring, counts) = blocks_sent_to(transfer, &["ip daddr 239.9.8.7"])?;
+        if counts[0] < 687 {
+            let found = format!("{} blocks went to 239.9.8.7", counts[0]);
+            return Err(transferring.with_logs(LabError::wrong(found)));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn broadcast_goes_to_the_broadcast_address() -> Result<(), LabError> {
+    for (sender, receivers) in PAIRS {
+        let transfer = Transfer::new(*sender, receivers);
+        demand_destination(&transfer.sender_args(&["--broadcast"]), 1)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_single_receiver_gets_the_blocks_at_its_own_address() -> Result<(), LabError> {
+    for (sender, receiver) in [(Ours, Stock), (Stock, Ours), (Ours, Ours)] {
+        let transfer = Transfer::new(sender, &[receiver]);
+        demand_destination(&transfer, 2)?;
+        demand_destination(&transfer.sender_args(&["--pointopoint"]), 2)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_multicast_rendezvous_address() -> Result<(), LabError> {
+    let arguments = ["--mcast-rdv-address", "239.5.5.5", "--ttl", "2"];
+    every_pair(|t| t.sender_args(&arguments).receiver_args(&arguments)).map(drop)
+}
+
+#[test]
+fn another_port_base() -> Result<(), LabError> {
+    let arguments = ["--portbase", "2232"];
+    every_pair(|t| t.sender_args(&arguments).receiver_args(&arguments)).map(drop)
+}
+
+#[test]
+fn full_duplex() -> Result<(), LabError> {
+    every_pair(|t| t.size(5_000_000).sender_args(&["--full-duplex"])).map(drop)
+}
+
+#[test]
+fn half_duplex() -> Result<(), LabError> {
+    every_pair(|t| t.size(5_000_000).sender_args(&["--half-duplex"])).map(drop)
+}
+
+#[test]
+fn five_percent_lost_in_full_duplex() -> Result<(), LabError> {
+    five_percent_lost("--full-duplex")
+}
+
+#[test]
+fn five_percent_lost_in_half_duplex() -> Result<(), LabError> {
+    five_percent_lost("--half-duplex")
+}
+
+fn five_percent_lost(duplex: &str) -> Result<(), LabError> {
+    for done in every_pair(|t| t.loss(5).sender_args(&[duplex]))? {
+        for receiver in &done.receivers {
+            // 687 blocks: 5 % are 34, give or take 6.
+            let lost = receiver.host.lost(Direction::Towards)?;
+            assert!(lost > 8, "only {lost} packets were lost");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn twenty_percent_lost_between_our_programs() -> Result<(), LabError> {
+    Transfer::new(Ours, &[Ours; 3]).loss(20).run().map(drop)
+}
+
+#[test]
+fn blocks_of_512_bytes() -> Result<(), LabError> {
+    blocks_of("512")
+}
+
+#[test]
+fn blocks_of_1456_bytes() -> Result<(), LabError> {
+    blocks_of("1456")
+}
+
+fn blocks_of(size: &str) -> Result<(), LabError> {
+    // 8 bytes of UDP header and 16 of DATA's own go before a block's bytes.
+    let length = size.parse::<u64>().unwrap_or(0) + 24;
+    for (sender, receivers) in PAIRS {
+        let transfer = Transfer::new(*sender, receivers).sender_args(&["--blocksize", size]);
+        let whole = format!("udp length {length}");
+        let longer = format!("udp length > {length}");
+        let (transferring, counts) = blocks_sent_to(transfer, &[&whole, &longer])?;
+        if counts[0] < 1_000_000 / (length - 24) || counts[1] > 0 {
+            let found = format!("{} blocks of {size} bytes, {} longer", counts[0], counts[1]);
+            return Err(transferring.with_logs(LabError::wrong(found)));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_empty_file() -> Result<(), LabError> {
+    every_pair(|t| t.size(0)).map(drop)
+}
+
+#[test]
+fn a_file_of_one_byte() -> Result<(), LabError> {
+    every_pair(|t| t.size(1)).map(drop)
+}
+
+#[test]
+fn sizes_around_a_block() -> Result<(), LabError> {
+    sizes(&[BLOCK - 1, BLOCK, BLOCK + 1])
+}
+
+#[test]
+fn sizes_around_a_slice() -> Result<(), LabError> {
+    sizes(&[SLICE - 1, SLICE, SLICE + 1, SLICE - BLOCK, SLICE + BLOCK])
+}
+
+#[test]
+fn sizes_around_two_slices() -> Result<(), LabError> {
+    sizes(&[2 * SLICE - 1, 2 * SLICE, 2 * SLICE + 1])
+}
+
+fn sizes(sizes: &[u64]) -> Result<(), LabError> {
+    // Two receivers of both kinds with each sender are all ends there are.
+    for &size in sizes {
+        for sender in [Ours, Stock] {
+            Transfer::new(sender, &[Stock, Ours]).size(size).run()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_greatest_slice() -> Result<(), LabError> {
+    let arguments = ["--half-duplex", "--min-slice-size", "1024"];
+    let arguments = [&arguments[..], &["--max-slice-size", "1024"]].concat();
+    for size in [1024 * BLOCK, 1024 * BLOCK + 1] {
+        Transfer::new(Stock, &[Ours])
+            .size(size)
+            .sender_args(&arguments)
+            .run()?;
+        Transfer::new(Ours, &[Stock])
+            .size(size)
+            .sender_args(&arguments)
+            .run()?;
+    }
+    Ok(())
+}
+
+/// Starts a transfer of 8 MB to three receivers of which the first is ended by `signal` when 2 MB
+/// have arrived everywhere; the others have to finish.
+fn lose_one_in_the_middle(
+    sender: Kind,
+    receivers: &[Kind],
+    signal: Signal,
+) -> Result<Transferring, LabError> {
+    let transfer = Transfer::new(sender, receivers).size(8_000_000).fed();
+    // The default of 200 takes a stock sender minutes.
+    let mut transferring = transfer
+        .sender_args(&["--retries-until-drop", "12"])
+        .start()?;
+    transferring.feed(0, 4_000_000)?;
+    transferring.wait_received(2_000_000)?;
+    transferring.receivers[0].program.signal(signal)?;
+    transferring.feed(4_000_000, 8_000_000)?;
+    transferring.end_feed();
+    Ok(transferring)
+}
+
+#[test]
+fn the_others_finish_when_a_stock_receiver_is_killed_in_the_middle() -> Result<(), LabError> {
+    let mut transfer = lose_one_in_the_middle(Ours, &[Stock, Stock, Ours], Signal::KILL)?;
+    demand_exit(&mut transfer, 4, Duration::from_secs(30))?;
+    demand_finished(&mut transfer, &[1, 2])
+}
+
+#[test]
+fn the_others_finish_when_one_of_our_receivers_is_killed_in_the_middle() -> Result<(), LabError> {
+    let mut transfer = lose_one_in_the_middle(Ours, &[Ours, Stock, Ours], Signal::KILL)?;
+    demand_exit(&mut transfer, 4, Duration::from_secs(30))?;
+    demand_finished(&mut transfer, &[1, 2])?;
+    let mut transfer = lose_one_in_the_middle(Stock, &[Ours, Stock, Ours], Signal::KILL)?;
+    demand_exit(&mut transfer, 0, Duration::from_secs(60))?;
+    demand_finished(&mut transfer, &[1, 2])
+}
+
+/// Demands the sender's exit status, which our manual (docs/programs.md) tells.
+fn demand_exit(transfer: &mut Transferring, code: i32, limit: Duration) -> Result<(), LabError> {
+    let status = transfer
+        .sender
+        .wait(limit)
+        .map_err(|e| transfer.with_logs(e))?;
+    if status.code() == Some(code) {
+        return Ok(());
+    }
+    let found = format!("the sender's exit status is {status}, not {code}");
+    Err(transfer.with_logs(LabError::wrong(found)))
+}
+
+/// Demands that these receivers end well, with the whole of the file.
+fn demand_finished(transfer: &mut Transferring, receivers: &[usize]) -> Result<(), LabError> {
+    for &number in receivers {
+        let receiver = &mut transfer.receivers[number];
+        let result = receiver
+            .program
+            .wait_success(Duration::from_secs(30))
+            .and_then(|()| image::demand_equal(&transfer.source, &receiver.file));
+        result.map_err(|error| transfer.with_logs(error))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn our_sender_gives_up_in_time_when_its_only_receiver_is_killed() -> Result<(), LabError> {
+    for receiver in [Ours, Stock] {
+        let transfer = Transfer::new(Ours, &[receiver]).size(8_000_000).fed();
+        let mut transfer = transfer
+            .sender_args(&["--retries-until-drop", "12"])
+            .start()?;
+        transfer.feed(0, 4_000_000)?;
+        transfer.wait_received(2_000_000)?;
+        transfer.receivers[0].program.kill();
+        // It may be gone before it has taken everything.
+        let _ = transfer.feed(4_000_000, 8_000_000);
+        transfer.end_feed();
+        demand_exit(&mut transfer, 5, Duration::from_secs(30))?;
+    }
+    Ok(())
+}
+
+/// Counts the DISCONNECT messages that a host sends: the first 16 bits after the UDP header are 4.
+fn disconnects(host: &Host) -> Result<Counter, LabError> {
+    host.count(Direction::From, "udp dport 9001 @th,64,16 4")
+}
+
+#[test]
+fn an_interrupted_receiver_disconnects_and_the_others_go_on_at_once() -> Result<(), LabError> {
+    for (sender, code) in [(Ours, 4), (Stock, 0)] {
+        let transfer = Transfer::new(sender, &[Ours, Stock, Ours])
+            .size(8_000_000)
+            .fed();
+        let mut transfer = transfer.start()?;
+        let disconnects = disconnects(&transfer.receivers[0].host)?;
+        transfer.feed(0, 4_000_000)?;
+        transfer.wait_received(2_000_000)?;
+        transfer.receivers[0].program.signal(Signal::INT)?;
+        let status = transfer.receivers[0].program.wait(Duration::from_secs(5))?;
+        assert_eq!(
+            status.code(),
+            Some(130),
+            "{}",
+            transfer.receivers[0].program.log()
+        );
+        assert!(disconnects.packets()? > 0, "no DISCONNECT was sent");
+        transfer.feed(4_000_000, 8_000_000)?;
+        transfer.end_feed();
+        // With the default of 200 retries: only a DISCONNECT can make it this fast.
+        demand_exit(&mut transfer, code, Duration::from_secs(15))?;
+        demand_finished(&mut transfer, &[1, 2])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_receiver_that_cannot_write_fails_at_once_and_the_others_finish() -> Result<(), LabError> {
+    for (sender, code) in [(Ours, 4), (Stock, 0)] {
+        let transfer = Transfer::new(sender, &[Ours, Stock, Ours]).size(8_000_000);
+        let mut transfer = transfer.output(0, "/dev/full").start()?;
+        demand_exit(&mut transfer, code, Duration::from_secs(15))?;
+        demand_finished(&mut transfer, &[1, 2])?;
+        let failed = &mut transfer.receivers[0].program;
+        let status = failed.wait(Duration::from_secs(5))?;
+        let log = failed.log();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains("No space left on device"), "{log}");
+        assert!(log.contains("/dev/full"), "{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_receiver_whose_stdout_takes_nothing_fails_at_once() -> Result<(), LabError> {
+    let transfer = Transfer::new(Ours, &[Ours]).size(8_000_000).to_stdout();
+    let mut transfer = transfer.output(0, "/dev/full").start()?;
+    demand_exit(&mut transfer, 5, Duration::from_secs(15))?;
+    let status = transfer.receivers[0].program.wait(Duration::from_secs(5))?;
+    assert_eq!(
+        status.code(),
+        Some(1),
+        "{}",
+        transfer.receivers[0].program.log()
+    );
+    Ok(())
+}
+
+#[test]
+fn from_stdin_to_stdout() -> Result<(), LabError> {
+    for (sender, receivers) in PAIRS {
+        let transfer = Transfer::new(*sender, receivers).size(3_000_001);
+        let mut transfer = transfer.fed().to_stdout().start()?;
+        transfer.feed(0, 3_000_001)?;
+        transfer.end_feed();
+        // Nothing but the data may be on stdout.
+        transfer.demand_success()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_interrupted_sender_ends_and_so_do_our_receivers() -> Result<(), LabError> {
+    let mut transfer = Transfer::new(Ours, &[Ours, Ours])
+        .size(8_000_000)
+        .fed()
+        .start()?;
+    transfer.feed(0, 4_000_000)?;
+    transfer.wait_received(2_000_000)?;
+    transfer.sender.signal(Signal::INT)?;
+    demand_exit(&mut transfer, 130, Duration::from_secs(5))?;
+    Ok(())
+}
+
+/// Runs one of our programs by itself with `arguments`: its exit status and what it printed.
+fn alone(program: Program, arguments: &[&str]) -> Result<(Option<i32>, String), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let lab = Lab::new()?;
+    let host = lab.host("10.77.0.1")?;
+    let mut program = program
+        .args(arguments)
+        .start(&host, "alone", folder.path())?;
+    let status = program.wait(Duration::from_secs(10))?;
+    Ok((status.code(), program.log()))
+}
+
+#[test]
+fn options_that_are_not_supported_are_refused_by_name() -> Result<(), LabError> {
+    let sender: &[&[&str]] = &[
+        &["--async"],
+        &["--fec", "8x8/128"],
+        &["--pipe", "gzip"],
+        &["--streaming"],
+        &["--rate-governor", "ratelimit.so"],
+    ];
+    let receiver: &[&[&str]] = &[&["--pipe", "gunzip"], &["--ignore-lost-data"]];
+    for options in sender {
+        let (code, log) = alone(Program::sender(Ours)?, options)?;
+        assert_eq!(code, Some(3), "{log}");
+        assert!(log.contains(options[0]), "{log}");
+    }
+    for options in receiver {
+        let (code, log) = alone(Program::receiver(Ours)?, options)?;
+        assert_eq!(code, Some(3), "{log}");
+        assert!(log.contains(options[0]), "{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() -> Result<(), LabError> {
+    let senseless: &[&[&str]] = &[
+        &["--portbase", "9001"],
+        &["--blocksize", "9000"],
+        &["--no-such-option"],
+        &["--interface", "nosuch0"],
+    ];
+    for options in senseless {
+        let (code, log) = alone(Program::sender(Ours)?, options)?;
+        assert!(matches!(code, Some(1 | 2)), "{code:?}: {log}");
+        assert!(log.contains(options[options.len() - 1]), "{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_there_ends_the_wait_in_time() -> Result<(), LabError> {
+    let sender = [
+        "--file",
+        "/dev/null",
+        "--min-receivers",
+        "1",
+        "--start-timeout",
+        "1",
+    ];
+    let (code, log) = alone(Program::sender(Ours)?, &sender)?;
+    assert_eq!(code, Some(6), "{log}");
+    let receiver = ["--file", "/dev/null", "--start-timeout", "1"];
+    let (code, log) = alone(Program::receiver(Ours)?, &receiver)?;
+    assert_eq!(code, Some(6), "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_source_or_target_that_cannot_be_opened_is_named() -> Result<(), LabError> {
+    let (code, log) = alone(Program::sender(Ours)?, &["--file", "/nonexistent/image"])?;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("/nonexistent/image"), "{log}");
+    let (code, log) = alone(Program::receiver(Ours)?, &["--file", "/nonexistent/disk"])?;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("/nonexistent/disk"), "{log}");
+    Ok(())
+}
