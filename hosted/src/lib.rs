@@ -1,1 +1,26 @@
-//! Being laid: see the package's description in its `Cargo.toml`.
+//! What `ironcast-sender` and `ironcast-receiver` share on a host with an operating system.
+//!
+//! The protocol is not here: the machines of `ironcast-proto` are sans-IO, and this crate gives them
+//! what they lack: [sockets](Endpoint) on one [interface](Interface), a [clock](Clock), an
+//! [operator](Console) at the keyboard, and the words that both programs use towards people.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod console;
+mod endpoint;
+mod exit;
+mod format;
+mod interface;
+pub mod options;
+mod progress;
+mod wait;
+
+pub use clock::Clock;
+pub use console::{Command, Console, ConsoleError, Operator, Signal};
+pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
+pub use exit::{ExitStatus, report};
+pub use format::{ParseSizeError, Rate, Spaced, parse_size};
+pub use interface::{Interface, InterfaceError};
+pub use progress::ProgressLine;
+pub use wait::{Wake, wait};

@@ -20,12 +20,10 @@ pub mod engine;
 pub mod gzip;
 pub mod image;
 pub mod link;
-
 pub mod settings;
 pub mod target;
 
 pub use disk::Disk;
 pub use engine::Engine;
 pub use link::Link;
-
 pub use settings::Settings;

@@ -1,1 +1,17 @@
-//! Being laid: see the package's description in its `Cargo.toml`.
+//! The sending of an image from a host with an operating system, as `ironcast-sender` does it.
+//!
+//! The protocol is `ironcast_proto`'s [`Sender`](ironcast_proto::sender::Sender) machine; here are the
+//! [reading](Source) of the image and the [loop](send) between it, the sockets and the machine. The
+//! command line is here too, so that what starts transfers by itself can take the same options.
+
+#![forbid(unsafe_code)]
+
+pub mod options;
+
+mod display;
+mod source;
+mod transfer;
+
+pub use display::Display;
+pub use source::{Chunking, Source, SourceError};
+pub use transfer::{Ending, Observer, Progress, SendError, Settings, Summary, send};

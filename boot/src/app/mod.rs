@@ -11,49 +11,94 @@ mod failure;
 mod firmware;
 mod lease;
 mod memory;
+mod network;
 mod nic;
+mod panic;
 mod serial;
+mod target;
 mod then;
+mod transfer;
 
 use alloc::format;
-use alloc::vec::Vec;
-use core::panic::PanicInfo;
 
+use ironcast_proto::time::Duration;
 use ironcast_receiver_nostd::settings::{Settings, Then};
-use uefi::boot;
 use uefi::prelude::*;
 
 use clock::Clock;
 use config::Source;
 use console::Console;
+use disk::{DiskInfo, TargetDisk};
 use failure::Failure;
 use firmware::Path;
+use lease::NetworkBoot;
+use network::Network;
+use transfer::{Done, Transfer};
 
 #[entry]
 fn main() -> Status {
-    let _ = boot::set_watchdog_timer(0, 0x1_0000, None);
+    firmware::set_watchdog(Duration::ZERO);
     let clock = Clock::start();
     let mut console = Console::open();
     console.line(concat!("ironcast: ", env!("CARGO_PKG_VERSION")));
     firmware::connect_all_drivers();
-    let boot_device = firmware::boot_device().map(Path::of).unwrap_or_default();
-    let cards = nic::find(&boot_device);
-    for card in &cards {
-        console.line(&format!("ironcast: card {card:?}"));
-        let net = lease::NetworkBoot::find(card.mac);
-        console.line(&format!("ironcast: boot {net:?}"));
-        let mut net = net;
-        let source = Source::find(net.as_mut().map(|net| (net, card.mac)), &mut |n| console.line(n));
-        console.line(&format!("ironcast: source {source:?}"));
+    match install(&clock, &mut console) {
+        Ok((disk, done, then)) => {
+            let name = disk.name();
+            console.line(&format!("ironcast: result ok {done} disk={name} blake3={}", done.hash));
+            follow(then, &disk, &clock, &mut console)
+        }
+        Err(failure) => {
+            console.line(&format!("ironcast: result failed: {failure}"));
+            then::after_failure(&mut console, &clock)
+        }
     }
-    for disk in disk::find(&boot_device) {
-        console.line(&format!("ironcast: disk {disk}"));
-    }
-    then::after_failure(&mut console, &clock)
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    uefi::println!("ironcast: result failed: {info}");
-    loop {}
+/// Receives the image and writes it.
+fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then), Failure> {
+    let boot_device = firmware::boot_device().map(Path::of).unwrap_or_default();
+    let cards = nic::find(&boot_device);
+    let mut network_boot = cards.iter().find_map(|card| NetworkBoot::find(card.mac));
+    let source = Source::find(network_boot.as_mut(), console);
+    let settings = Source::settings(source.as_ref())?;
+    show_settings(&settings, source.as_ref(), console);
+    let lease = network_boot.and_then(|boot| boot.lease);
+
+    let disk = target::choose(settings.disk, &boot_device, console)?;
+    target::confirm(settings.confirm, &disk, clock, console)?;
+    let mut target = TargetDisk::open(&disk).map_err(|error| target::unusable(&disk, &error))?;
+    let mut network = Network::connect(&cards, &settings, lease, clock, console)?;
+    let transfer = Transfer::new(&settings, clock, console);
+    let done = transfer.run(&mut network, &mut target, &disk)?;
+    Ok((disk, done, settings.then))
+}
+
+/// Says what the machine goes by, so that nobody has to guess.
+fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut Console) {
+    match source {
+        Some(source) => {
+            console.line(&format!("ironcast: settings of {}: {}", source.name, source.words()));
+        }
+        None => console.line("ironcast: no settings found; the disk is overwritten only if you agree"),
+    }
+    let (disk, port) = (settings.disk, settings.port_base);
+    let (confirm, then) = (settings.confirm, settings.then);
+    console.line(&format!(
+        "ironcast: disk={disk} portbase={port} confirm={confirm:?} then={then:?}"
+    ));
+}
+
+/// Does what was to be done after success.
+fn follow(then: Then, disk: &DiskInfo, clock: &Clock, console: &mut Console) -> ! {
+    match then {
+        Then::Reboot => then::reboot(console, clock),
+        Then::PowerOff => then::power_off(console, clock),
+        Then::Wait => then::wait(console, clock),
+        Then::Boot => {
+            let failure = then::start_from(disk, console, clock);
+            console.line(&format!("ironcast: {failure}"));
+            then::after_failure(console, clock)
+        }
+    }
 }

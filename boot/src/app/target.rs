@@ -1,0 +1,90 @@
+//! Which disk is written, and whether a person agrees.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use ironcast_proto::time::Duration;
+use ironcast_receiver_nostd::settings::{Confirm, DiskChoice};
+use ironcast_receiver_nostd::target::{self, Candidate, ChoiceError};
+use uefi::boot;
+
+use super::clock::Clock;
+use super::console::Console;
+use super::disk::{self, DiskError, DiskInfo};
+use super::failure::Failure;
+use super::firmware::Path;
+
+/// How long a person has to agree. Without an answer nothing is written.
+const TIME_TO_AGREE: Duration = Duration::from_secs(60);
+
+/// Shows the machine's disks, and finds the one that `choice` means.
+pub(crate) fn choose(
+    choice: DiskChoice<'_>,
+    boot_device: &Path,
+    console: &mut Console,
+) -> Result<DiskInfo, Failure> {
+    let disks = disk::find(boot_device);
+    for disk in &disks {
+        console.line(&format!("ironcast: disk {disk}"));
+    }
+    let candidates: Vec<Candidate<'_>> = disks.iter().map(DiskInfo::candidate).collect();
+    let chosen = target::choose(&candidates, choice)
+        .map_err(|error| not_chosen(choice, disks.len(), error))?;
+    let disk = disks[chosen].clone();
+    console.line(&format!("ironcast: the image goes to {}", disk.name()));
+    Ok(disk)
+}
+
+/// Asks the person at the machine, if that is wanted.
+pub(crate) fn confirm(
+    confirm: Confirm,
+    disk: &DiskInfo,
+    clock: &Clock,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    if confirm == Confirm::No {
+        return Ok(());
+    }
+    let name = disk.name();
+    console.line(&format!("ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"));
+    console.forget_keys();
+    let deadline = clock.now() + TIME_TO_AGREE;
+    let mut shown = u64::MAX;
+    while clock.now() < deadline {
+        let left = deadline.since(clock.now()).as_secs();
+        if left != shown {
+            shown = left;
+            console.progress(&format!("ironcast: y to overwrite {name}, another key to stop: {left} s"));
+        }
+        console.pump(clock.now());
+        match console.key() {
+            Some('y' | 'Y') => {
+                console.line(&format!("ironcast: {name} will be overwritten"));
+                return Ok(());
+            }
+            Some(_) => break,
+            None => boot::stall(Duration::from_millis(5)),
+        }
+    }
+    let what = format!("{name} was not written: nobody agreed to it");
+    let next = "restart this machine and press y, or set confirm=no for machines without a person";
+    Err(Failure::new(what, next))
+}
+
+/// The disk can't be written, because of `error`.
+pub(crate) fn unusable(disk: &DiskInfo, error: &DiskError) -> Failure {
+    let what = format!("{} can't be used: {error}", disk.name());
+    Failure::new(what, "choose another disk by disk=, or restart this machine")
+}
+
+fn not_chosen(choice: DiskChoice<'_>, found: usize, error: ChoiceError) -> Failure {
+    let next = match error {
+        ChoiceError::NoDisk => "name a disk by disk=, or look for it in the firmware's setup",
+        ChoiceError::NoSuchDisk => "give disk= one of the names shown above",
+        ChoiceError::Several { .. } => "say which one by disk= and one of the names shown above",
+        ChoiceError::ReadOnly => "choose another disk by disk=",
+        ChoiceError::BootMedium => "start this program from somewhere else, or choose another disk",
+    };
+    let what = format!("disk={choice} among {found} found: {error}; nothing was written");
+    Failure::new(what, next)
+}

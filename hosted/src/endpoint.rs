@@ -1,0 +1,309 @@
+//! One end of a transfer on the network: its sockets, all at one port of one interface.
+//!
+//! A socket for each address that datagrams may be sent to, and none for "any address": so a transfer
+//! on one interface hears nothing of another on the next, and programs at the same port of different
+//! addresses get along. The socket at the interface's own address sends everything, hence peers
+//! see one and the same source address whatever a message's destination.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::net::sockopt;
+use socket2::{Domain, InterfaceIndexOrAddress, SockAddr, SockRef, Socket, Type};
+
+use crate::interface::Interface;
+
+/// Bytes of the system's memory for a socket; `None` leaves the system's default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BufferSizes {
+    /// For datagrams that have arrived.
+    pub receive: Option<usize>,
+    /// For datagrams that are to be sent.
+    pub send: Option<usize>,
+}
+
+/// What became of a datagram that was to be sent.
+#[derive(Debug)]
+pub enum Sent {
+    /// The system took it.
+    Done,
+    /// There is no room for it now: try again when [`wait`](crate::wait) says so.
+    Blocked,
+    /// It is lost, as any datagram may be. It was not sent for this reason.
+    Lost(io::Error),
+}
+
+/// The sockets of one program at one port.
+#[derive(Debug)]
+pub struct Endpoint {
+    interface: Interface,
+    port: u16,
+    sizes: BufferSizes,
+    /// The first one is at the interface's own address.
+    sockets: Vec<UdpSocket>,
+    groups: Vec<Ipv4Addr>,
+    /// A bit for each socket that may have a datagram.
+    ready: u32,
+}
+
+impl Endpoint {
+    /// Opens sockets at `port` for datagrams to the interface's own address and to broadcast.
+    /// Multicast goes out with the time to live `ttl`.
+    ///
+    /// # Errors
+    /// [`EndpointError::Bind`], above all if another program has the port.
+    pub fn open(
+        interface: &Interface,
+        port: u16,
+        ttl: u32,
+        sizes: BufferSizes,
+    ) -> Result<Self, EndpointError> {
+        let mut endpoint = Self {
+            interface: interface.clone(),
+            port,
+            sizes,
+            sockets: Vec::new(),
+            groups: Vec::new(),
+            ready: 0,
+        };
+        endpoint.listen(interface.address)?;
+        if let Some(broadcast) = interface.broadcast {
+            endpoint.listen(broadcast)?;
+            endpoint.listen(Ipv4Addr::BROADCAST)?;
+        }
+        let sending = SockRef::from(&endpoint.sockets[0]);
+        sending
+            .set_broadcast(true)
+            .and_then(|()| sending.set_multicast_if_v4(&interface.address))
+            .and_then(|()| sending.set_multicast_ttl_v4(ttl))
+            .map_err(|source| endpoint.bind_error(interface.address, source))?;
+        Ok(endpoint)
+    }
+
+    /// Joins a multicast group on the interface. Another time is harmless, and so is an address that
+    /// is no group: what is sent to it arrives anyway, or can't.
+    ///
+    /// # Errors
+    /// [`EndpointError::Join`], or [`EndpointError::Bind`].
+    pub fn join(&mut self, group: Ipv4Addr) -> Result<(), EndpointError> {
+        if !group.is_multicast() || self.groups.contains(&group) {
+            return Ok(());
+        }
+        self.listen(group)?;
+        let interface = InterfaceIndexOrAddress::Address(self.interface.address);
+        if let Some(socket) = self.sockets.last() {
+            SockRef::from(socket)
+                .join_multicast_v4_n(&group, &interface)
+                .map_err(|source| EndpointError::Join {
+                    group,
+                    interface: self.interface.clone(),
+                    source,
+                })?;
+        }
+        self.groups.push(group);
+        Ok(())
+    }
+
+    /// Sends the parts as one datagram, without waiting.
+    #[must_use]
+    pub fn send(&self, destination: SocketAddrV4, parts: &[IoSlice<'_>]) -> Sent {
+        let sending = SockRef::from(&self.sockets[0]);
+        loop {
+            match sending.send_to_vectored(parts, &SockAddr::from(destination)) {
+                Ok(_) => return Sent::Done,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
+                // Also a full queue of the interface: no socket tells when it has room again.
+                Err(error) => return Sent::Lost(error),
+            }
+        }
+    }
+
+    /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait): its source and its length
+    /// in `buffer`, which should hold 65,535 bytes, since what does not fit is lost.
+    #[must_use]
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Option<(SocketAddrV4, usize)> {
+        while self.ready != 0 {
+            let index = self.ready.trailing_zeros();
+            match self.sockets[index as usize].recv_from(buffer) {
+                Ok((len, SocketAddr::V4(from))) => return Some((from, len)),
+                Ok((_, SocketAddr::V6(_))) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Nothing more, or word of an earlier datagram's misfortune: either way the next
+                // wait tells if there is something.
+                Err(_) => self.ready &= !(1 << index),
+            }
+        }
+        None
+    }
+
+    /// Bytes that the system keeps for datagrams that have arrived.
+    #[must_use]
+    pub fn receive_buffer(&self) -> usize {
+        SockRef::from(&self.sockets[0])
+            .recv_buffer_size()
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn sending(&self) -> BorrowedFd<'_> {
+        self.sockets[0].as_fd()
+    }
+
+    pub(crate) fn set_ready(&mut self, ready: u32) {
+        self.ready = ready;
+    }
+
+    /// Opens a socket for datagrams to `address`.
+    fn listen(&mut self, address: Ipv4Addr) -> Result<(), EndpointError> {
+        let socket = self
+            .open_socket(address)
+            .map_err(|source| self.bind_error(address, source))?;
+        self.sockets.push(socket);
+        Ok(())
+    }
+
+    fn open_socket(&self, address: Ipv4Addr) -> io::Result<UdpSocket> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        socket.set_nonblocking(true)?;
+        if address != self.interface.address {
+            // Several programs may listen to a group or to broadcast: each gets every datagram. But at
+            // the own address only one of two would get it, so that the second is better refused.
+            socket.set_reuse_address(true)?;
+            socket.set_multicast_all_v4(false)?;
+            // Keeps other interfaces' broadcasts out. Old kernels let only root do it, and who has
+            // two interfaces in one network there has to live with it.
+            let _ = socket.bind_device(Some(self.interface.name.as_bytes()));
+        }
+        set_buffers(&socket, self.sizes);
+        socket.bind(&SockAddr::from(SocketAddrV4::new(address, self.port)))?;
+        Ok(socket.into())
+    }
+
+    fn bind_error(&self, address: Ipv4Addr, source: io::Error) -> EndpointError {
+        EndpointError::Bind {
+            address: SocketAddrV4::new(address, self.port),
+            source,
+        }
+    }
+}
+
+/// Asks for buffers of the sizes given: beyond the system's limit if the user may, else up to it.
+fn set_buffers(socket: &Socket, sizes: BufferSizes) {
+    if let Some(size) = sizes.receive
+        && sockopt::set_socket_recv_buffer_size_force(socket, size).is_err()
+    {
+        // The system takes any size, and cuts it down to its limit.
+        let _ = socket.set_recv_buffer_size(size);
+    }
+    if let Some(size) = sizes.send
+        && sockopt::set_socket_send_buffer_size_force(socket, size).is_err()
+    {
+        let _ = socket.set_send_buffer_size(size);
+    }
+}
+
+/// Why a program can't take part on the network.
+#[derive(Debug)]
+pub enum EndpointError {
+    /// A socket could not be opened at this address.
+    Bind {
+        /// The address and port.
+        address: SocketAddrV4,
+        /// Why.
+        source: io::Error,
+    },
+    /// The interface could not join the group.
+    Join {
+        /// The group.
+        group: Ipv4Addr,
+        /// The interface.
+        interface: Interface,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { address, source } if source.kind() == ErrorKind::AddrInUse => write!(
+                f,
+                "UDP port {address} is in use: end the other program there, or take another \
+                 --portbase on both sides"
+            ),
+            Self::Bind { address, .. } => write!(f, "can't open UDP port {address}"),
+            Self::Join {
+                group, interface, ..
+            } => write!(f, "can't join the multicast group {group} with {interface}"),
+        }
+    }
+}
+
+impl Error for EndpointError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } | Self::Join { source, .. } => Some(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::wait::{Wake, wait};
+    use ironcast_proto::time::Duration;
+
+    fn loopback() -> Interface {
+        Interface::find(Some("127.0.0.1")).unwrap()
+    }
+
+    /// An endpoint at a port that nobody has.
+    fn any_port() -> Endpoint {
+        let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        Endpoint::open(&loopback(), port, 1, BufferSizes::default()).unwrap()
+    }
+
+    #[test]
+    fn parts_arrive_as_one_datagram_from_the_own_address() {
+        let (from, mut to) = (any_port(), any_port());
+        let destination = SocketAddrV4::new(Ipv4Addr::LOCALHOST, to.port);
+        let parts = [IoSlice::new(b"head"), IoSlice::new(b"payload")];
+        assert!(matches!(from.send(destination, &parts), Sent::Done));
+        let now = Clock::start().now();
+        let wake = Wake::At(now + Duration::from_secs(5));
+        wait(&mut to, &[], false, now, wake).unwrap();
+        let mut buffer = [0; 100];
+        let source = SocketAddrV4::new(Ipv4Addr::LOCALHOST, from.port);
+        assert_eq!(to.receive(&mut buffer), Some((source, 11)));
+        assert_eq!(&buffer[..11], b"headpayload");
+        assert_eq!(to.receive(&mut buffer), None);
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_with_a_word_of_advice() {
+        let first = any_port();
+        let second = Endpoint::open(&loopback(), first.port, 1, BufferSizes::default());
+        let message = second.unwrap_err().to_string();
+        assert!(message.contains("is in use") && message.contains("--portbase"), "{message}");
+    }
+
+    #[test]
+    fn a_group_is_joined_once() {
+        let mut endpoint = any_port();
+        let group = Ipv4Addr::new(233, 254, 1, 1);
+        endpoint.join(group).unwrap();
+        endpoint.join(group).unwrap();
+        endpoint.join(Ipv4Addr::LOCALHOST).unwrap();
+        assert_eq!(endpoint.sockets.len(), 2);
+    }
+}

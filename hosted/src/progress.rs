@@ -1,0 +1,74 @@
+//! The line that is written over and over on stderr while a transfer goes on.
+//!
+//! As the stock programs do, it ends with a carriage return, on a terminal or not: scripts read it.
+
+use std::io::{self, Write};
+
+use ironcast_proto::time::{Duration, Instant};
+
+/// A line on stderr that replaces itself.
+#[derive(Debug)]
+pub struct ProgressLine {
+    enabled: bool,
+    period: Duration,
+    due: Instant,
+    /// Characters of the line that is shown; 0 if the cursor is at the start of an empty one.
+    shown: usize,
+}
+
+impl ProgressLine {
+    /// One that is rewritten each `period`, or never if not `enabled`.
+    #[must_use]
+    pub fn new(enabled: bool, period: Duration) -> Self {
+        Self {
+            enabled,
+            period,
+            due: Instant::ZERO,
+            shown: 0,
+        }
+    }
+
+    /// When it wants to be rewritten; `None` for never.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.enabled.then_some(self.due)
+    }
+
+    /// Replaces the line with what `text` gives, if it is due.
+    pub fn update(&mut self, now: Instant, text: impl FnOnce() -> String) {
+        if self.enabled && self.due <= now {
+            self.due = now + self.period;
+            self.show(&text());
+        }
+    }
+
+    /// Replaces the line a last time, due or not, and ends it.
+    pub fn finish(&mut self, text: &str) {
+        if self.enabled {
+            self.show(text);
+            self.end();
+        }
+    }
+
+    /// Prints a line of its own that stays.
+    pub fn say(&mut self, text: &str) {
+        self.end();
+        eprintln!("{text}");
+    }
+
+    /// Ends the line that is shown.
+    fn end(&mut self) {
+        if self.shown > 0 {
+            self.shown = 0;
+            eprintln!();
+        }
+    }
+
+    fn show(&mut self, text: &str) {
+        let width = text.chars().count();
+        let rest = self.shown.saturating_sub(width);
+        self.shown = width;
+        // There is nobody to tell that stderr does not work.
+        let _ = write!(io::stderr(), "{text}{:rest$}\r", "");
+    }
+}

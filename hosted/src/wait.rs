@@ -1,0 +1,100 @@
+//! Waiting for whatever comes first: a datagram, room to send, the operator, or a time.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use ironcast_proto::time::{Duration, Instant};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::endpoint::Endpoint;
+
+/// When to come back from [`wait`] at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// At once: it only looks what has happened.
+    Now,
+    /// At this time.
+    At(Instant),
+    /// When something happens.
+    Never,
+}
+
+impl Wake {
+    /// At the earlier of this and `at`; `None` is never.
+    #[must_use]
+    pub fn or_at(self, at: Option<Instant>) -> Self {
+        match (self, at) {
+            (wake, None) => wake,
+            (Self::Now, Some(_)) => Self::Now,
+            (Self::At(first), Some(second)) => Self::At(first.min(second)),
+            (Self::Never, Some(second)) => Self::At(second),
+        }
+    }
+}
+
+/// Waits until a datagram has come to `endpoint` (which [`Endpoint::receive`] then finds), or one of
+/// `others` can be read; or, if `blocked`, until there is room to send again; or until `wake`.
+///
+/// # Errors
+/// If the system can't wait. Signals that interrupt it are no error.
+pub fn wait(
+    endpoint: &mut Endpoint,
+    others: &[Option<BorrowedFd<'_>>],
+    blocked: bool,
+    now: Instant,
+    wake: Wake,
+) -> io::Result<()> {
+    let timeout = match wake {
+        Wake::Now => Some(Duration::ZERO),
+        Wake::At(at) => Some(at.since(now)),
+        Wake::Never => None,
+    };
+    let timeout = timeout.map(timespec);
+    let ready: u32 = {
+        let mut polls: Vec<PollFd<'_>> = endpoint
+            .sockets()
+            .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
+            .collect();
+        let sockets = polls.len();
+        if blocked && let Some(sending) = polls.first_mut() {
+            *sending = PollFd::from_borrowed_fd(
+                endpoint.sending(),
+                PollFlags::IN | PollFlags::OUT,
+            );
+        }
+        let others = others.iter().flatten();
+        polls.extend(others.map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match poll(&mut polls, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        polls[..sockets]
+            .iter()
+            .enumerate()
+            .filter(|(_, polled)| polled.revents().intersects(!PollFlags::OUT))
+            .fold(0, |ready, (index, _)| ready | 1 << index)
+    };
+    endpoint.set_ready(ready);
+    Ok(())
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_time_wins() {
+        let at = Instant::from_micros;
+        assert_eq!(Wake::Never.or_at(Some(at(5))), Wake::At(at(5)));
+        assert_eq!(Wake::At(at(3)).or_at(Some(at(5))), Wake::At(at(3)));
+        assert_eq!(Wake::At(at(3)).or_at(None), Wake::At(at(3)));
+        assert_eq!(Wake::Now.or_at(Some(at(0))), Wake::Now);
+    }
+}

@@ -1,0 +1,237 @@
+//! What a person at the sender's terminal reads, all of it on stderr.
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use ironcast_hosted::{ProgressLine, Rate, Spaced};
+use ironcast_proto::sender::{Event, Outcome, Standing, Stats};
+use ironcast_proto::time::Instant;
+
+use crate::transfer::{Ending, Observer, Progress, Summary};
+
+/// Shows a transfer on stderr.
+#[derive(Debug)]
+pub struct Display {
+    line: ProgressLine,
+    /// Bytes that were acknowledged when the line was written last.
+    acknowledged: u64,
+    /// Whether a person was told that datagrams can't be sent.
+    told_of_loss: bool,
+}
+
+impl Display {
+    /// One that shows the progress each `period`, or never if not `progress`.
+    #[must_use]
+    pub fn new(progress: bool, period: Duration) -> Self {
+        Self {
+            line: ProgressLine::new(progress, period),
+            acknowledged: 0,
+            told_of_loss: false,
+        }
+    }
+
+    /// Shows the end of a transfer.
+    pub fn finish(&mut self, summary: &Summary) {
+        let progress = &summary.progress;
+        if let Some(running) = progress.running {
+            self.line.finish(&progress_text(progress, running, false));
+        }
+        self.line.say(&ending_text(summary));
+        if let Some(hash) = summary.hash {
+            self.line.say(&format!("blake3: {hash}"));
+        }
+    }
+}
+
+impl Observer for Display {
+    fn event(&mut self, event: &Event) {
+        if let Some(text) = event_text(event) {
+            self.line.say(&text);
+        }
+    }
+
+    fn lost(&mut self, destination: SocketAddrV4, error: &io::Error) {
+        if !self.told_of_loss {
+            self.told_of_loss = true;
+            self.line.say(&format!(
+                "Warning: the system can't send to {destination} ({error}); is the network up, and does \
+                 a firewall let it pass? Going on."
+            ));
+        }
+    }
+
+    fn progress_due(&self) -> Option<Instant> {
+        self.line.due()
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let stalled = progress.acknowledged == self.acknowledged;
+        self.acknowledged = progress.acknowledged;
+        self.line.update(progress.now, || match progress.running {
+            Some(running) => progress_text(progress, running, stalled),
+            None => format!("Waiting: {} connected", count(progress.receivers)),
+        });
+    }
+}
+
+fn event_text(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Receiver {
+            number,
+            address,
+            standing,
+        } => match standing {
+            Standing::Connected => format!("New connection from {} (#{number})", address.ip()),
+            Standing::Completed => return None,
+            Standing::Left => format!("Disconnecting #{number} ({}): it left", address.ip()),
+            Standing::Dropped => {
+                format!("Dropping #{number} ({}): it does not answer", address.ip())
+            }
+        },
+        Event::Refused { address } => {
+            format!("Refused {}: there is no place for it", address.ip())
+        }
+        Event::Started { receivers } => format!("Starting transfer to {}", count(*receivers)),
+        Event::Finished(_) => return None,
+    })
+}
+
+/// The first words are the stock program's, for scripts that read them.
+fn progress_text(progress: &Progress, running: Duration, stalled: bool) -> String {
+    let Stats {
+        blocks,
+        retransmitted,
+        ..
+    } = progress.stats;
+    let first = (blocks - retransmitted).max(1);
+    let permille = retransmitted.saturating_mul(1000) / first;
+    let mut text = format!(
+        "bytes={:>13}  re-xmits={retransmitted:07} ({:>3}.{}%)  {}",
+        Spaced(progress.acknowledged),
+        permille / 10,
+        permille % 10,
+        Rate {
+            bytes: progress.acknowledged,
+            time: running
+        },
+    );
+    if let Some(length) = progress.length.filter(|&length| length > 0) {
+        let percent = u128::from(progress.acknowledged) * 100 / u128::from(length);
+        text.push_str(&format!("  {percent}%"));
+    }
+    if stalled && let Some((address, more)) = progress.awaited {
+        text.push_str(&format!("  waiting for {}", address.ip()));
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
+    }
+    text
+}
+
+fn ending_text(summary: &Summary) -> String {
+    let Progress {
+        acknowledged,
+        receivers,
+        ..
+    } = summary.progress;
+    match summary.ending {
+        Ending::Finished(outcome) => outcome_text(outcome, summary.progress.running),
+        Ending::Stopped(signal) if summary.progress.running.is_some() => format!(
+            "Stopped by {signal} in the middle: {} acknowledged {} bytes. They have no complete \
+             image, and will notice that by their own timeouts.",
+            count(receivers),
+            Spaced(acknowledged),
+        ),
+        Ending::Stopped(signal) => format!(
+            "Stopped by {signal} before the transfer started; {} connected.",
+            count(receivers)
+        ),
+        Ending::NotStarted => format!(
+            "The transfer did not start within --start-timeout; {} connected.",
+            count(receivers)
+        ),
+    }
+}
+
+fn outcome_text(outcome: Outcome, running: Option<Duration>) -> String {
+    let Outcome {
+        completed,
+        lost,
+        bytes,
+    } = outcome;
+    let how = match (completed, lost) {
+        (0, _) => return format!(
+            "Transfer failed: no receiver is left. They left or were dropped after {} bytes.",
+            Spaced(bytes)
+        ),
+        (_, 0) => "complete".to_owned(),
+        (_, _) => format!("complete, but not for all: {} left or dropped", count(lost)),
+    };
+    let time = running.unwrap_or_default();
+    format!(
+        "Transfer {how}. {} bytes to {} in {:.1} s, {}.",
+        Spaced(bytes),
+        count(completed),
+        time.as_secs_f64(),
+        Rate { bytes, time }
+    )
+}
+
+fn count(receivers: u16) -> String {
+    match receivers {
+        0 => "no receiver".to_owned(),
+        1 => "1 receiver".to_owned(),
+        _ => format!("{receivers} receivers"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress {
+            now: Instant::ZERO,
+            running: Some(Duration::from_secs(2)),
+            acknowledged: 3_000_000,
+            length: Some(6_000_000),
+            receivers: 2,
+            awaited: Some((SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 3), 9000), 1)),
+            stats: Stats {
+                blocks: 2402,
+                retransmitted: 341,
+                ..Stats::default()
+            },
+        }
+    }
+
+    #[test]
+    fn the_progress_line_begins_as_the_stock_one() {
+        assert_eq!(
+            progress_text(&progress(), Duration::from_secs(2), true),
+            "bytes=    3 000 000  re-xmits=0000341 ( 16.5%)  1.5 MB/s  50%  \
+             waiting for 10.77.0.3 and 1 more"
+        );
+    }
+
+    #[test]
+    fn endings_say_who_has_what() {
+        let outcome = |completed, lost| {
+            let outcome = Outcome {
+                completed,
+                lost,
+                bytes: 2_000_000,
+            };
+            outcome_text(outcome, Some(Duration::from_secs(1)))
+        };
+        assert_eq!(
+            outcome(1, 0),
+            "Transfer complete. 2 000 000 bytes to 1 receiver in 1.0 s, 2.0 MB/s."
+        );
+        assert!(outcome(2, 1).contains("not for all: 1 receiver left or dropped"));
+        assert!(outcome(0, 3).starts_with("Transfer failed"));
+    }
+}

@@ -1,0 +1,332 @@
+//! The loop of a transfer: between the image, the sockets, the operator, and the machine that knows
+//! the protocol.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use ironcast_hosted::{
+    BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal, Wake,
+    wait,
+};
+use ironcast_proto::sender::{Config, Event, Outcome, Sender, Stats, Transmit};
+use ironcast_proto::time::Instant;
+use ironcast_proto::wire::MAX_CONTROL_LEN;
+
+use crate::source::{Source, SourceError};
+
+/// Datagrams sent between looks at what has arrived. An answer waits for no more than these.
+const BURST: usize = 32;
+
+/// Memory for answers that have arrived: 1024 receivers may answer at once.
+const ANSWERS: usize = 1 << 20;
+
+/// How a transfer is to go.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The interface it goes over.
+    pub interface: Interface,
+    /// The time to live of multicast packets.
+    pub ttl: u32,
+    /// Bytes of the system's memory for datagrams to be sent; `None` for the system's default.
+    pub send_buffer: Option<usize>,
+    /// How long to wait for the transfer to start; `None` for ever.
+    pub start_timeout: Option<Duration>,
+    /// What the protocol leaves open.
+    pub protocol: Config,
+}
+
+/// How far a transfer is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The time on the transfer's clock.
+    pub now: Instant,
+    /// Since its start; `None` before it.
+    pub running: Option<Duration>,
+    /// Bytes that every receiver acknowledged.
+    pub acknowledged: u64,
+    /// Bytes of the image, if known.
+    pub length: Option<u64>,
+    /// How many receivers take part.
+    pub receivers: u16,
+    /// One of those that the transfer waits for, and how many more there are.
+    pub awaited: Option<(SocketAddrV4, usize)>,
+    /// What the protocol counted.
+    pub stats: Stats,
+}
+
+/// Whoever wants to know how it goes.
+pub trait Observer {
+    /// Something happened.
+    fn event(&mut self, event: &Event);
+
+    /// A datagram could not be sent. It counts as lost on the way, and is sent again if need be.
+    fn lost(&mut self, destination: SocketAddrV4, error: &io::Error);
+
+    /// When it wants to see the [`Progress`] next; `None` for never.
+    fn progress_due(&self) -> Option<Instant>;
+
+    /// The progress at a time when it was due.
+    fn progress(&mut self, progress: &Progress);
+}
+
+/// How a transfer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The machine brought it to its end.
+    Finished(Outcome),
+    /// A signal ended it. There is no message that tells the receivers.
+    Stopped(Signal),
+    /// It did not start in time.
+    NotStarted,
+}
+
+/// What is known at the end of a transfer.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// How it ended.
+    pub ending: Ending,
+    /// How far it got.
+    pub progress: Progress,
+    /// The BLAKE3 hash of the image; `None` if not all of it was read.
+    pub hash: Option<blake3::Hash>,
+}
+
+/// Why a transfer could not go on.
+#[derive(Debug)]
+pub enum SendError {
+    /// The image can't be read.
+    Source(SourceError),
+    /// The sockets can't be opened.
+    Network(EndpointError),
+    /// The system can't wait for events.
+    Wait(io::Error),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => error.fmt(f),
+            Self::Network(error) => error.fmt(f),
+            Self::Wait(_) => f.write_str("can't wait for network events"),
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Source(error) => error.source(),
+            Self::Network(error) => error.source(),
+            Self::Wait(error) => Some(error),
+        }
+    }
+}
+
+impl From<SourceError> for SendError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<EndpointError> for SendError {
+    fn from(error: EndpointError) -> Self {
+        Self::Network(error)
+    }
+}
+
+/// Sends `source` to whoever connects, and returns when that has come to an end.
+///
+/// # Errors
+/// [`SendError`]; receivers then notice by their own timeouts.
+pub fn send(
+    settings: &Settings,
+    source: Source,
+    operator: &mut dyn Operator,
+    observer: &mut dyn Observer,
+) -> Result<Summary, SendError> {
+    let protocol = &settings.protocol;
+    let sizes = BufferSizes {
+        receive: Some(ANSWERS),
+        send: settings.send_buffer,
+    };
+    let port = protocol.port_base.wrapping_add(1);
+    let mut endpoint = Endpoint::open(&settings.interface, port, settings.ttl, sizes)?;
+    endpoint.join(protocol.control_address)?;
+    let clock = Clock::start();
+    let now = clock.now();
+    let mut transfer = Transfer {
+        clock,
+        endpoint,
+        source,
+        machine: Box::new(Sender::new(protocol.clone(), now)),
+        start_deadline: settings.start_timeout.map(|timeout| now + timeout),
+        started: None,
+        header: [0; MAX_CONTROL_LEN],
+        pending: None,
+    };
+    let ending = transfer.run(operator, observer)?;
+    let progress = transfer.progress(transfer.clock.now());
+    Ok(Summary {
+        ending,
+        progress,
+        hash: transfer.source.hash(),
+    })
+}
+
+/// A transfer under way.
+struct Transfer {
+    clock: Clock,
+    endpoint: Endpoint,
+    source: Source,
+    machine: Box<Sender>,
+    /// When to give up waiting for the start; `None` for never, and after the start.
+    start_deadline: Option<Instant>,
+    /// When the transfer started.
+    started: Option<Instant>,
+    /// Message that was made last, but for its image bytes.
+    header: [u8; MAX_CONTROL_LEN],
+    /// What is to be done with it, if there was no room to send it.
+    pending: Option<Transmit>,
+}
+
+/// What a burst of sending came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Burst {
+    /// There is more to send.
+    Cut,
+    /// There is nothing more to send now.
+    Done,
+    /// The system takes nothing now.
+    Blocked,
+}
+
+impl Transfer {
+    fn run(
+        &mut self,
+        operator: &mut dyn Operator,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, SendError> {
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        loop {
+            let now = self.clock.now();
+            self.machine.handle_timeout(now);
+            let (end, complete) = self.source.advance()?;
+            self.machine.supply(end, complete);
+            let burst = self.send_burst(now, observer);
+            self.source.release(self.machine.needed_from());
+            if let Some(outcome) = self.tell_events(now, operator, observer) {
+                return Ok(Ending::Finished(outcome));
+            }
+            match operator.poll_command() {
+                Some(Command::Stop(signal)) => return Ok(Ending::Stopped(signal)),
+                Some(Command::Start) => self.machine.start(),
+                None => {}
+            }
+            if self.start_deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(Ending::NotStarted);
+            }
+            if observer.progress_due().is_some_and(|due| due <= now) {
+                observer.progress(&self.progress(now));
+            }
+            self.wait(burst, operator, observer)
+                .map_err(SendError::Wait)?;
+            self.receive(&mut buffer);
+        }
+    }
+
+    /// Sends until there is nothing more to send, or for a while.
+    fn send_burst(&mut self, now: Instant, observer: &mut dyn Observer) -> Burst {
+        for _ in 0..BURST {
+            let transmit = match self.pending.take() {
+                Some(pending) => pending,
+                None => match self.machine.poll_transmit(now, &mut self.header) {
+                    Some(transmit) => transmit,
+                    None => return Burst::Done,
+                },
+            };
+            let payload = self.source.block(transmit.payload.clone());
+            let parts = [
+                IoSlice::new(&self.header[..transmit.len]),
+                IoSlice::new(payload),
+            ];
+            match self.endpoint.send(transmit.destination, &parts) {
+                Sent::Done => {}
+                Sent::Blocked => {
+                    self.pending = Some(transmit);
+                    return Burst::Blocked;
+                }
+                Sent::Lost(error) => observer.lost(transmit.destination, &error),
+            }
+        }
+        Burst::Cut
+    }
+
+    /// Passes the machine's events on; the outcome, if it has ended.
+    fn tell_events(
+        &mut self,
+        now: Instant,
+        operator: &mut dyn Operator,
+        observer: &mut dyn Observer,
+    ) -> Option<Outcome> {
+        while let Some(event) = self.machine.poll_event() {
+            observer.event(&event);
+            match event {
+                Event::Started { .. } => {
+                    self.started = Some(now);
+                    self.start_deadline = None;
+                    operator.transfer_started();
+                }
+                Event::Finished(outcome) => return Some(outcome),
+                Event::Receiver { .. } | Event::Refused { .. } => {}
+            }
+        }
+        None
+    }
+
+    fn wait(
+        &mut self,
+        burst: Burst,
+        operator: &dyn Operator,
+        observer: &dyn Observer,
+    ) -> io::Result<()> {
+        let now = self.clock.now();
+        let wake = match burst {
+            Burst::Cut => Wake::Now,
+            Burst::Blocked => Wake::Never,
+            Burst::Done => Wake::Never.or_at(self.machine.poll_timeout()),
+        };
+        let wake = wake
+            .or_at(observer.progress_due())
+            .or_at(self.start_deadline);
+        let [signals, keyboard] = operator.wake_fds();
+        let others = [signals, keyboard, Some(self.source.wake_fd())];
+        let blocked = burst == Burst::Blocked;
+        wait(&mut self.endpoint, &others, blocked, now, wake)?;
+        self.source.rearm();
+        Ok(())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) {
+        let now = self.clock.now();
+        while let Some((from, len)) = self.endpoint.receive(buffer) {
+            self.machine.handle_datagram(now, from, &buffer[..len]);
+        }
+    }
+
+    fn progress(&self, now: Instant) -> Progress {
+        let mut awaited = self.machine.awaited();
+        let first = awaited.next();
+        Progress {
+            now,
+            running: self.started.map(|started| now - started),
+            acknowledged: self.machine.acknowledged(),
+            length: self.source.length(),
+            receivers: self.machine.receivers(),
+            awaited: first.map(|(_, address)| (address, awaited.count())),
+            stats: *self.machine.stats(),
+        }
+    }
+}
