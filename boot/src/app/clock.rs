@@ -183,6 +183,13 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// A number that differs from machine to machine and from start to start, though nobody should keep
+/// a secret by it.
+pub(crate) fn noise() -> u32 {
+    let ticks = ticks();
+    (ticks ^ (ticks >> 32)) as u32
+}
+
 fn ticks() -> u64 {
     // SAFETY: every x86-64 processor has the instruction, and firmware runs in ring 0, where no
     // setting can forbid it.

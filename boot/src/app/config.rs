@@ -17,6 +17,7 @@ use uefi::proto::media::file::{File, FileAttribute, FileMode};
 use uefi::proto::media::fs::SimpleFileSystem;
 use uefi::{CString16, Status};
 
+use super::console::Console;
 use super::failure::Failure;
 use super::firmware;
 use super::lease::{FetchError, NetworkBoot};
@@ -38,15 +39,12 @@ pub(crate) struct Source {
 impl Source {
     /// The first source that there is; `None` if nobody has set anything.
     ///
-    /// What can't be read is told to `note` and counts as not there: without settings nothing is
+    /// What can't be read is told on the console and counts as not there: without settings nothing is
     /// written unless somebody at the machine agrees.
-    pub(crate) fn find(
-        network: Option<(&mut NetworkBoot, [u8; 6])>,
-        note: &mut dyn FnMut(&str),
-    ) -> Option<Self> {
+    pub(crate) fn find(network: Option<&mut NetworkBoot>, console: &mut Console) -> Option<Self> {
         load_options()
-            .or_else(|| beside_the_program(note))
-            .or_else(|| network.and_then(|(boot, mac)| on_the_server(boot, mac, note)))
+            .or_else(|| beside_the_program(console))
+            .or_else(|| on_the_server(network?, console))
     }
 
     /// The settings of `source`. Without one they are the defaults, save that a person has to agree
@@ -100,7 +98,7 @@ fn load_options() -> Option<Source> {
 }
 
 /// The file in the folder that the program was loaded from.
-fn beside_the_program(note: &mut dyn FnMut(&str)) -> Option<Source> {
+fn beside_the_program(console: &mut Console) -> Option<Source> {
     let image = firmware::open_shared::<LoadedImage>(boot::image_handle())?;
     let path = format!("{}{FILE}", folder_of(&image));
     match read_file(&image, &path)? {
@@ -109,7 +107,7 @@ fn beside_the_program(note: &mut dyn FnMut(&str)) -> Option<Source> {
             name: path,
         }),
         Err(status) => {
-            note(&format!("{path} can't be read ({status})"));
+            console.line(&format!("ironcast: {path} can't be read ({status})"));
             None
         }
     }
@@ -157,13 +155,9 @@ fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>>
 ///
 /// Most servers keep files in folders, where one name can't be both: there the file for all is
 /// `ironcast.conf/default` beside the machines' own.
-fn on_the_server(
-    boot: &mut NetworkBoot,
-    mac: [u8; 6],
-    note: &mut dyn FnMut(&str),
-) -> Option<Source> {
+fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Option<Source> {
     let server = boot.server()?;
-    let [a, b, c, d, e, f] = mac;
+    let [a, b, c, d, e, f] = boot.mac();
     let own = format!("{FILE}/{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}");
     for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
         match boot.fetch(&name) {
@@ -174,12 +168,13 @@ fn on_the_server(
                 });
             }
             Err(FetchError::NotThere) => {}
-            Err(error @ FetchError::Failed(_)) => {
+            Err(error) => {
+                console.line(&format!("ironcast: tftp://{server}/{name}: {error}"));
                 // A server that does not answer would not answer the next time either.
-                note(&format!("tftp://{server}/{name}: {error}"));
-                return None;
+                if matches!(error, FetchError::Failed(_)) {
+                    return None;
+                }
             }
-            Err(error) => note(&format!("tftp://{server}/{name}: {error}")),
         }
     }
     None

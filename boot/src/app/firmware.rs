@@ -6,12 +6,24 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use ironcast_proto::time::Duration;
 use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol, SearchType};
 use uefi::proto::ProtocolPointer;
 use uefi::proto::device_path::text::{AllowShortcuts, DisplayOnly};
 use uefi::proto::device_path::{DevicePath, DevicePathNode, DeviceSubType, DeviceType};
 use uefi::proto::loaded_image::LoadedImage;
 use uefi::Handle;
+
+/// Makes the firmware restart the machine after `time`; never, if that is zero.
+///
+/// Firmware sets it to 5 minutes before it starts a program, and means it.
+pub(crate) fn set_watchdog(time: Duration) {
+    /// Codes below are the firmware's own.
+    const CODE: u64 = 0x1_0000;
+    let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+    // A firmware without a watchdog refuses, and needs no calming either.
+    let _ = boot::set_watchdog_timer(seconds, CODE, None);
+}
 
 /// Lets the firmware's drivers manage every device that it has found.
 ///

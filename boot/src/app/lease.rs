@@ -11,6 +11,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use ironcast_proto::time::Duration;
 use ironcast_receiver_nostd::dhcp_answer::DhcpAnswer;
+use ironcast_receiver_nostd::settings::AddressSource;
 use uefi::boot::ScopedProtocol;
 use uefi::proto::network::pxe::{BaseCode, Mode, Packet};
 use uefi::{CStr8, Status};
@@ -37,6 +38,7 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) struct NetworkBoot {
     base_code: ScopedProtocol<BaseCode>,
+    mac: [u8; 6],
     /// Where the files are.
     server: Option<Ipv4Addr>,
     /// The name of the file that was booted, empty if it isn't told.
@@ -52,7 +54,12 @@ impl NetworkBoot {
             .into_iter()
             .filter(|&handle| firmware::Path::of(handle).ethernet_address() == Some(mac))
             .filter_map(firmware::open_shared::<BaseCode>)
-            .find_map(Self::from_protocol)
+            .find_map(|base_code| Self::from_protocol(base_code, mac))
+    }
+
+    /// The Ethernet address of the card that was booted over.
+    pub(crate) fn mac(&self) -> [u8; 6] {
+        self.mac
     }
 
     /// Fetches the file `name` from the boot server, out of the folder of the file that was booted.
@@ -83,7 +90,7 @@ impl NetworkBoot {
         self.server
     }
 
-    fn from_protocol(base_code: ScopedProtocol<BaseCode>) -> Option<Self> {
+    fn from_protocol(base_code: ScopedProtocol<BaseCode>, mac: [u8; 6]) -> Option<Self> {
         let mode = base_code.mode();
         if !mode.started() || mode.using_ipv6() || !mode.dhcp_ack_received() {
             return None;
@@ -94,6 +101,7 @@ impl NetworkBoot {
         let lease = DhcpAnswer::new(packet_bytes(mode.dhcp_ack()))
             .and_then(|ack| Lease::from_ack(&ack));
         Some(Self {
+            mac,
             server,
             boot_file: boot_file.unwrap_or_default(),
             lease,
@@ -103,6 +111,15 @@ impl NetworkBoot {
 }
 
 impl Lease {
+    /// The address as a setting of the link.
+    pub(crate) fn source(&self) -> AddressSource {
+        AddressSource::Static {
+            ip: self.address,
+            prefix: self.prefix,
+            router: self.router,
+        }
+    }
+
     fn from_ack(ack: &DhcpAnswer<'_>) -> Option<Self> {
         Some(Self {
             address: ack.address()?,

@@ -4,9 +4,10 @@
 //! a DHCP client of its own takes over when half of its time is gone, unless a transfer is on.
 
 use alloc::format;
+use core::net::Ipv4Addr;
 
 use ironcast_proto::time::{Duration, Instant};
-use ironcast_receiver_nostd::link::{AddressSource, Identity, Link, LinkMemory};
+use ironcast_receiver_nostd::link::{AddressConfig, AddressSource, Identity, Link, LinkMemory};
 use ironcast_receiver_nostd::settings::Settings;
 
 use super::clock::{self, Clock};
@@ -31,6 +32,8 @@ pub(crate) struct Network {
     address: AddressSource,
     /// When the address has to be renewed, if it was the firmware's.
     renew_at: Option<Instant>,
+    /// Where everybody in the network hears.
+    broadcast: Option<Ipv4Addr>,
 }
 
 impl Network {
@@ -48,7 +51,7 @@ impl Network {
             for card in cards {
                 console.line(&format!("ironcast: network card {card}"));
                 let lease = lease.as_ref().filter(|_| card.booted_from);
-                match Self::try_card(card, settings, lease, clock) {
+                match Self::try_card(card, settings, lease, clock, console) {
                     Ok(network) => return Ok(network),
                     Err(why) => {
                         console.line(&format!("ironcast: {why}"));
@@ -68,6 +71,7 @@ impl Network {
         settings: &Settings<'_>,
         lease: Option<&Lease>,
         clock: &Clock,
+        console: &mut Console,
     ) -> Result<Self, Failure> {
         let nic = Nic::open(card).map_err(|error| {
             let what = format!("network card {card} can't be used: {error}");
@@ -81,11 +85,19 @@ impl Network {
             port: settings.port_base,
             address: kept.map_or(settings.ip, Lease::source),
             renew_at: kept.and_then(|lease| lease.duration).map(|time| now + time / 2),
+            broadcast: None,
         };
-        if network.address == AddressSource::Dhcp && !network.has_dhcp(clock)? {
+        let Some(address) = network.find_address(clock)? else {
             let what = format!("network card {card} got no address: no DHCP server answered");
             return Err(Failure::new(what, "check the cable and the server, or set ip="));
-        }
+        };
+        let origin = match (kept, settings.ip) {
+            (Some(_), _) => "as booted with",
+            (None, AddressSource::Dhcp) => "by DHCP",
+            (None, AddressSource::Static { .. }) => "as set",
+        };
+        let AddressConfig { ip, prefix, .. } = address;
+        console.line(&format!("ironcast: address {ip}/{prefix}, {origin}"));
         Ok(network)
     }
 
@@ -117,21 +129,28 @@ impl Network {
     pub(crate) fn renew(&mut self, clock: &Clock, console: &mut Console) -> Result<(), Failure> {
         self.renew_at = None;
         let kept = core::mem::take(&mut self.address);
-        if !self.has_dhcp(clock)? {
+        if self.find_address(clock)?.is_none() {
             self.address = kept;
             console.line("ironcast: the address could not be renewed: no DHCP server answered");
         }
         Ok(())
     }
 
-    /// Whether a DHCP server answers within [`ONE_CARD`].
-    fn has_dhcp(&mut self, clock: &Clock) -> Result<bool, Failure> {
+    /// Where everybody in the network hears; `None` if it has no such address.
+    pub(crate) fn broadcast(&self) -> Option<Ipv4Addr> {
+        self.broadcast
+    }
+
+    /// The address, if one is set or a DHCP server answers within [`ONE_CARD`].
+    fn find_address(&mut self, clock: &Clock) -> Result<Option<AddressConfig>, Failure> {
         let mut memory = LinkMemory::new();
         let mut link = self.link(&mut memory, clock.now())?;
         let deadline = clock.now() + ONE_CARD;
         while link.address().is_none() && clock.now() < deadline {
             link.poll(clock.now(), &mut |_, _| {});
         }
-        Ok(link.address().is_some())
+        let (address, broadcast) = (link.address(), link.broadcast());
+        self.broadcast = broadcast.or(self.broadcast);
+        Ok(address)
     }
 }

@@ -10,6 +10,7 @@ use core::net::Ipv4Addr;
 
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
+use smoltcp::wire::EthernetAddress;
 use uefi::boot::{self, ScopedProtocol};
 use uefi::proto::network::EfiMacAddr;
 use uefi::proto::network::snp::{NetworkState, ReceiveFlags, SimpleNetwork};
@@ -44,6 +45,16 @@ pub(crate) struct NicInfo {
     pub(crate) has_link: bool,
     /// Whether this program was booted over it.
     pub(crate) booted_from: bool,
+}
+
+impl fmt::Display for NicInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        EthernetAddress(self.mac).fmt(f)?;
+        if !self.has_link {
+            f.write_str(" (no link)")?;
+        }
+        Ok(())
+    }
 }
 
 /// The machine's network cards, the likeliest first: the one that was booted from, then those with a
@@ -85,6 +96,7 @@ pub(crate) struct Nic {
     network: ScopedProtocol<SimpleNetwork>,
     received: Pages,
     transmit: Transmit,
+    groups: Vec<Ipv4Addr>,
 }
 
 /// The frames that are to be sent or on their way.
@@ -106,6 +118,7 @@ impl Nic {
             network,
             received: Pages::allocate(RECEIVE_BUFFER)?,
             transmit: Transmit::allocate()?,
+            groups: alloc::vec![ALL_HOSTS],
         };
         nic.start()?;
         nic.allow_broadcast();
@@ -132,7 +145,10 @@ impl Nic {
     pub(crate) fn join(&mut self, group: Ipv4Addr) {
         let basic = ReceiveFlags::UNICAST | ReceiveFlags::BROADCAST;
         let can = ReceiveFlags::from_bits_truncate(self.network.mode().receive_filter_mask);
-        let groups = [group_address(ALL_HOSTS), group_address(group)];
+        if !self.groups.contains(&group) {
+            self.groups.push(group);
+        }
+        let groups: Vec<_> = self.groups.iter().map(group_address).collect();
         let tries = [
             ReceiveFlags::MULTICAST | ReceiveFlags::PROMISCUOUS_MULTICAST,
             ReceiveFlags::MULTICAST,
@@ -191,9 +207,16 @@ impl Transmit {
     }
 }
 
-impl Device for Nic {
-    type RxToken<'a> = Received<'a>;
-    type TxToken<'a> = Sending<'a>;
+/// By reference, since links come and go over the same card.
+impl Device for &mut Nic {
+    type RxToken<'a>
+        = Received<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Sending<'a>
+    where
+        Self: 'a;
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sending<'_>)> {
         let buffer = self.received.as_mut_slice();
@@ -270,7 +293,7 @@ impl TxToken for Sending<'_> {
 }
 
 /// The Ethernet address that frames for a multicast group go to (RFC 1112, section 6.4).
-fn group_address(group: Ipv4Addr) -> EfiMacAddr {
+fn group_address(group: &Ipv4Addr) -> EfiMacAddr {
     let [_, b, c, d] = group.octets();
     let mut address = EfiMacAddr([0; 32]);
     address.0[..6].copy_from_slice(&[0x01, 0x00, 0x5e, b & 0x7f, c, d]);

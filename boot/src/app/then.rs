@@ -93,10 +93,9 @@ pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console, clock: &Clock) 
     };
     console.line(&format!("ironcast: starting {DEFAULT_LOADER} of {}", disk.name()));
     console.flush(clock);
-    let seconds = usize::try_from(LOADER_WATCHDOG.as_secs()).unwrap_or(0);
-    let _ = boot::set_watchdog_timer(seconds, 0x1_0000, None);
+    firmware::set_watchdog(LOADER_WATCHDOG);
     let ended = boot::start_image(loaded);
-    let _ = boot::set_watchdog_timer(0, 0x1_0000, None);
+    firmware::set_watchdog(Duration::ZERO);
     let status = ended.map_or_else(|error| error.status(), |()| Status::SUCCESS);
     let name = disk.name();
     Failure::new(format!("{DEFAULT_LOADER} of {name} came back ({status})"), NEXT)

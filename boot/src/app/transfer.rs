@@ -102,7 +102,7 @@ impl<'a> Transfer<'a> {
         let mut write_buffer = Pages::allocate(WRITE_SIZE).map_err(no_memory)?;
         let mut gzip = Box::new(Workspace::new());
         console.line(&format!("ironcast: {} KiB of memory for blocks", ring.as_slice().len() >> 10));
-        if let Some(address) = rendezvous.or_else(|| network.broadcast(clock.now())) {
+        if let Some(address) = rendezvous.or_else(|| network.broadcast()) {
             config.control_address = address;
         }
         let memory = Memory {
@@ -124,4 +124,210 @@ impl<'a> Transfer<'a> {
             }
         }
     }
+}
+
+/// A transfer that goes on, whatever link it goes over.
+struct Receiving<'a> {
+    engine: Engine<'a, &'a mut TargetDisk>,
+    clock: &'a Clock,
+    nap: Option<Nap>,
+    /// A message in `buffer` that the link had no room for.
+    pending: Option<Transmit>,
+    buffer: [u8; MAX_CONTROL_LEN],
+    /// The group that the data come to.
+    group: Option<Ipv4Addr>,
+    started: Option<Instant>,
+    /// When the engine last had something to do.
+    worked: Instant,
+    shown: Shown,
+}
+
+/// What the last progress line told.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    at: Instant,
+    received: u64,
+}
+
+type Outcome = Result<Report, engine::Error<DiskError>>;
+
+impl<'a> Receiving<'a> {
+    fn new(engine: Engine<'a, &'a mut TargetDisk>, clock: &'a Clock) -> Self {
+        let now = clock.now();
+        Self {
+            engine,
+            clock,
+            nap: Nap::new(),
+            pending: None,
+            buffer: [0; MAX_CONTROL_LEN],
+            group: None,
+            started: None,
+            worked: now,
+            shown: Shown { at: now, received: 0 },
+        }
+    }
+
+    /// Receives over `network` until the transfer ends, or until its address has to be renewed, which
+    /// `None` tells.
+    fn run(
+        &mut self,
+        network: &mut Network,
+        rendezvous: Option<Ipv4Addr>,
+        console: &mut Console,
+    ) -> Result<Option<Outcome>, Failure> {
+        let renew_at = network.renew_at();
+        let mut memory = LinkMemory::new();
+        let mut link = network.link(&mut memory, self.clock.now())?;
+        if let Some(group) = rendezvous.filter(Ipv4Addr::is_multicast) {
+            join(&mut link, group, console);
+        }
+        loop {
+            let now = self.clock.now();
+            if self.is_seeking() && renew_at.is_some_and(|at| at <= now) {
+                return Ok(None);
+            }
+            let engine = &mut self.engine;
+            let seen = link.poll(now, &mut |from, data| engine.handle_datagram(now, from, data));
+            engine.handle_timeout(now);
+            self.transmit(&mut link);
+            if let Some(outcome) = self.tell(&mut link, console) {
+                self.last_words(&mut link);
+                return Ok(Some(outcome));
+            }
+            let worked = self.engine.work(now);
+            if worked {
+                self.worked = self.clock.now();
+            }
+            self.show_progress(now, console);
+            console.pump(now);
+            if self.started.is_none() {
+                self.clock.refine();
+            }
+            if !seen && !worked && self.is_seeking() {
+                self.rest();
+            }
+        }
+    }
+
+    /// Whether no sender knows this machine yet.
+    fn is_seeking(&self) -> bool {
+        self.engine.sender().is_none()
+    }
+
+    fn transmit(&mut self, link: &mut Link<'_, &mut Nic>) {
+        loop {
+            if self.pending.is_none() {
+                self.pending = self.engine.poll_transmit(&mut self.buffer);
+            }
+            match &self.pending {
+                Some(transmit) if link.send(transmit, &self.buffer) => self.pending = None,
+                _ => return,
+            }
+        }
+    }
+
+    /// Acts on the engine's events, and gives its last.
+    fn tell(&mut self, link: &mut Link<'_, &mut Nic>, console: &mut Console) -> Option<Outcome> {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                Event::Heard { sender } => {
+                    console.line(&format!("ironcast: sender {} heard", sender.ip()));
+                }
+                Event::Asynchronous { sender } => console.line(&format!(
+                    "ironcast: sender {} takes no answers (--async), which this receiver needs",
+                    sender.ip()
+                )),
+                Event::Connected { sender, number, block_size, .. } => console.line(&format!(
+                    "ironcast: connected to {} as receiver {number}, blocks of {block_size} bytes",
+                    sender.ip()
+                )),
+                Event::Join { group } => {
+                    if let Some(old) = self.group.replace(group) {
+                        link.leave(old);
+                    }
+                    join(link, group, console);
+                }
+                Event::Lost => console.line("ironcast: the sender fell silent; looking again"),
+                Event::Started => {
+                    let now = self.clock.now();
+                    self.started = Some(now);
+                    self.shown.at = now;
+                    console.line("ironcast: transfer started");
+                }
+                Event::Finished(outcome) => return Some(outcome),
+            }
+        }
+        None
+    }
+
+    /// Sees to it that what was said last leaves this machine.
+    fn last_words(&mut self, link: &mut Link<'_, &mut Nic>) {
+        let deadline = self.clock.now() + LAST_WORDS;
+        loop {
+            self.transmit(link);
+            link.poll(self.clock.now(), &mut |_, _| {});
+            if link.is_all_sent() && self.pending.is_none() || self.clock.now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    fn show_progress(&mut self, now: Instant, console: &mut Console) {
+        let passed = now.since(self.shown.at);
+        if self.started.is_none() || passed < PROGRESS {
+            return;
+        }
+        let progress = self.engine.progress();
+        // Bytes in a microsecond are megabytes in a second.
+        let tenths = u128::from(progress.received - self.shown.received) * 10 / passed.as_micros();
+        let (received, written) = (progress.received, progress.written);
+        console.progress(&format!(
+            "ironcast: {received} bytes received, {written} written, {}.{} MB/s",
+            tenths / 10,
+            tenths % 10
+        ));
+        self.shown = Shown { at: now, received };
+    }
+
+    fn rest(&self) {
+        match &self.nap {
+            Some(nap) => nap.wait(REST),
+            None => uefi::boot::stall(Duration::from_millis(1)),
+        }
+    }
+
+    fn done(&self, report: &Report) -> Done {
+        Done {
+            bytes: report.received,
+            time: self.worked.since(self.started.unwrap_or(self.worked)),
+            hash: Hash(*report.hash.as_bytes()),
+        }
+    }
+}
+
+/// Joins `group` with the network card and the network.
+fn join(link: &mut Link<'_, &mut Nic>, group: Ipv4Addr, console: &mut Console) {
+    link.device_mut().join(group);
+    if let Err(error) = link.join(group) {
+        console.line(&format!("ironcast: group {group} can't be joined: {error}"));
+    }
+}
+
+fn no_memory(error: MemoryError) -> Failure {
+    Failure::new(format!("{error}"), "this machine needs more memory, 128 MiB at least")
+}
+
+/// Why there is no image on `disk`, and what that means.
+fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> Failure {
+    use engine::Error;
+    let next = match error {
+        Error::Transfer(_) => "look at the sender and the network, then restart this machine",
+        Error::TooSmall { .. } | Error::Full { .. } => "use a larger disk or a smaller image",
+        Error::Gzip { .. } => "check the image at the sender, by gzip -t",
+        Error::Write { .. } | Error::Stuck { .. } | Error::Seek { .. } | Error::Flush { .. } => {
+            "the disk may be failing: check it, or choose another"
+        }
+    };
+    let state = if written { "its old contents are lost" } else { "it was not written" };
+    Failure::new(format!("{}: {error} ({state})", disk.name()), next)
 }
