@@ -1,8 +1,8 @@
 //! Fetches and installs packages of the distribution by apt.
 //!
-//! Two ways. [`install`] changes the machine and needs root or sudo. [`PrivateApt`] has package lists
-//! of its own in the user's cache and only fetches files to look into, so that an ordinary user can,
-//! and the machine's package state stays as it was. Signatures are checked in both.
+//! Two ways. [`install`] changes the machine and needs root or sudo. [`PrivateApt`] has package
+//! lists of its own in the user's cache and only fetches files to look into, so that an ordinary
+//! user can, and the machine's package state stays as it was. Signatures are checked in both.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -79,8 +79,8 @@ pub(crate) struct PrivateApt {
 }
 
 impl PrivateApt {
-    /// An apt named `name` that reads `sources`. Its lists are fetched if there are none yet or they
-    /// are old.
+    /// An apt named `name` that reads `sources`. Its lists are fetched if there are none yet or
+    /// they are old.
     pub(crate) fn open(name: &str, sources: &[Source]) -> Result<Self> {
         let folder = paths::cache().join("apt").join(name);
         for part in ["sources.d", "lists/partial", "archives/partial"] {

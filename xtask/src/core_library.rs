@@ -1,11 +1,11 @@
-//! Gets Rust's core library for a target that the toolchain doesn't come with, in whatever way works
-//! on this machine, and gives a cargo that builds for it.
+//! Gets Rust's core library for a target that the toolchain doesn't come with, in whatever way
+//! works on this machine, and gives a cargo that builds for it.
 //!
 //! `rustup target add` is the way where its server can be reached. Where only the distribution's
 //! mirror can, the library is built from source: Debian's `rust-src` of the very version of the
 //! toolchain, and if no suite has that version any more, Debian's own newest compiler with its
-//! source, from packages that are unpacked beside and not installed. docs/decisions/efi-build.md has
-//! the reasons.
+//! source, from packages that are unpacked beside and not installed. docs/decisions/efi-build.md
+//! has the reasons.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,8 +25,9 @@ use crate::sources;
 /// How long rustup may take to fetch a target's library (30 MB) before another way is tried.
 const RUSTUP_PATIENCE: Duration = Duration::from_secs(180);
 
-/// The suites that are searched for the source of the toolchain's version, by the distribution's own
-/// names for what is newer than this release. A Debian suite can drop a version, Ubuntu's keep them.
+/// The suites that are searched for the source of the toolchain's version, by the distribution's
+/// own names for what is newer than this release. A Debian suite can drop a version, Ubuntu's keep
+/// them.
 const NEWER_SUITES: &[&str] = &["stable-backports", "testing", "unstable", "devel"];
 
 /// Debian's newest compiler, kept up for its web browsers in every supported release, and a linker.
@@ -61,7 +62,8 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Finds a way to build for `target`, the first that works of [`Way`]'s order, or only `forced`.
+    /// Finds a way to build for `target`, the first that works of [`Way`]'s order, or only
+    /// `forced`.
     ///
     /// Fails if none works, with the reason of each.
     pub(crate) fn find(target: Target, forced: Option<Way>) -> Result<Self> {

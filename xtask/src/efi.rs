@@ -9,8 +9,8 @@ use crate::core_library::{Builder, Target, Way};
 use crate::paths;
 use crate::run::run as run_command;
 
-/// The most that `ironcast.efi` may measure, in bytes: firmwares fetch it by TFTP, and it has to fit
-/// beside the image's buffers in a machine of 128 MiB.
+/// The most that `ironcast.efi` may measure, in bytes: firmwares fetch it by TFTP, and it has to
+/// fit beside the image's buffers in a machine of 128 MiB.
 const SIZE_LIMIT: u64 = 500 * 1024;
 
 /// What firmwares of PCs run.

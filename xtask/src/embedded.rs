@@ -1,8 +1,8 @@
 //! `cargo xtask embedded`: builds the receiver for a microcontroller and measures it.
 //!
-//! That it builds proves that nothing in it needs an operating system or an allocator. The sizes are
-//! those of a whole program as linked, with everything but drivers in it, since a library's own size
-//! says little of what is left after the linker has dropped what nobody calls.
+//! That it builds proves that nothing in it needs an operating system or an allocator. The sizes
+//! are those of a whole program as linked, with everything but drivers in it, since a library's own
+//! size says little of what is left after the linker has dropped what nobody calls.
 
 use std::fs;
 

@@ -1,8 +1,8 @@
 //! Where things lie: the workspace, what it builds, and what was fetched from the network.
 //!
 //! Products go below `target/` at fixed places whatever `CARGO_TARGET_DIR` says, because the tests
-//! and the README name them. Fetched files go to the user's cache, so that neither `cargo clean` nor
-//! a second checkout needs the network again.
+//! and the README name them. Fetched files go to the user's cache, so that neither `cargo clean`
+//! nor a second checkout needs the network again.
 
 use std::env;
 use std::path::{Path, PathBuf};

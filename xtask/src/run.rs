@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// A command for `program` in the workspace's root, with `/usr/sbin` and `/sbin` in its `PATH`, which
-/// an ordinary user's leaves out on Debian.
+/// A command for `program` in the workspace's root, with `/usr/sbin` and `/sbin` in its `PATH`,
+/// which an ordinary user's leaves out on Debian.
 pub(crate) fn command(program: impl AsRef<Path>) -> Command {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");

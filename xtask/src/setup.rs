@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs by apt what the other tasks need.
 //!
-//! Whether something is missing is seen by looking for its programs and files, so that a machine that
-//! has all needs neither the network nor root.
+//! Whether something is missing is seen by looking for its programs and files, so that a machine
+//! that has all needs neither the network nor root.
 
 use std::path::Path;
 
@@ -85,8 +85,8 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
 
 /// Sees to it that what `purposes` need is there.
 ///
-/// Fails if something is missing that can't be installed, naming its package, and if a laboratory is
-/// wanted where this user may make no namespaces.
+/// Fails if something is missing that can't be installed, naming its package, and if a laboratory
+/// is wanted where this user may make no namespaces.
 pub(crate) fn provide(purposes: &[Purpose]) -> Result<()> {
     let missing = missing(purposes);
     if !missing.is_empty() {

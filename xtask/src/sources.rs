@@ -1,8 +1,8 @@
 //! Reads the machine's apt sources, in both of their formats, and keeps the distribution's own.
 //!
 //! The project fetches packages without touching the machine's package state. Where from and by
-//! whose signature is the machine's own business: its mirror and its keyring are taken from here, so
-//! that no host name stands in this tree.
+//! whose signature is the machine's own business: its mirror and its keyring are taken from here,
+//! so that no host name stands in this tree.
 
 use std::fs;
 use std::path::Path;
@@ -46,8 +46,8 @@ impl Source {
     }
 }
 
-/// The machine's sources of its own release: the release itself, its updates and security fixes. The
-/// release itself comes first.
+/// The machine's sources of its own release: the release itself, its updates and security fixes.
+/// The release itself comes first.
 ///
 /// Fails if there is none, as on a machine that is neither Debian's nor Ubuntu's kind.
 pub(crate) fn of_this_release() -> Result<Vec<Source>> {
@@ -240,7 +240,7 @@ Components: main
     #[test]
     fn one_line_entries_are_understood() {
         let text = "deb-src http://m.example/ubuntu noble main\n\
-                    deb [arch=amd64 signed-by=/k.gpg] http://m.example/s noble-security main x # y\n\
+                    deb [arch=amd64 signed-by=/k.gpg] http://m.example/s noble-security main # y\n\
                     deb http://m.example/ubuntu noble main universe\n# deb http://no noble main\n";
         let own = only_release(&one_line_entries(text), "noble");
         assert_eq!(own.len(), 2);

@@ -1,8 +1,9 @@
 //! `cargo xtask demo`: the whole thing, to be watched on one computer without touching its network.
 //!
-//! A private network of namespaces, a PXE server, virtual machines with blank disks, and the sender.
-//! The machines netboot the receiver, write what is sent to their disks, restart, and boot what they
-//! got. Each disk is compared with the image byte for byte before the machine may restart from it.
+//! A private network of namespaces, a PXE server, virtual machines with blank disks, and the
+//! sender. The machines netboot the receiver, write what is sent to their disks, restart, and boot
+//! what they got. Each disk is compared with the image byte for byte before the machine may restart
+//! from it.
 
 mod lines;
 mod machine;
@@ -15,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, value_parser};
 use ironcast_tests::{Host, Lab, PxeServer, PxeSettings, Running};
 
 use crate::run::{command, run as run_command};
@@ -49,7 +50,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT", default_value = "login:")]
     prompt: String,
     /// How many machines
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(value_parser = value_parser!(u16).range(1..=64))]
     machines: u16,
     /// Each machine's memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]

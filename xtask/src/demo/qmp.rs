@@ -1,7 +1,7 @@
 //! Talks to a QEMU over its machine protocol: is the machine at its restart, and let it restart.
 //!
-//! A machine of the demo is held by QEMU at the moment when it restarts itself, so that its disk can
-//! be compared before the new system may write to it, and then goes on as if nothing had been.
+//! A machine of the demo is held by QEMU at the moment when it restarts itself, so that its disk
+//! can be compared before the new system may write to it, and then goes on as if nothing had been.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -32,7 +32,8 @@ impl Qmp {
         ]
     }
 
-    /// Connects to the QEMU that was started with [`Qmp::arguments`] of the same `folder` and `name`.
+    /// Connects to the QEMU that was started with [`Qmp::arguments`] of the same `folder` and
+    /// `name`.
     pub(super) fn connect(folder: &Path, name: &str) -> Result<Self> {
         let socket = socket(folder, name);
         let deadline = Instant::now() + PATIENCE;

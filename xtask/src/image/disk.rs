@@ -1,7 +1,7 @@
 //! Puts the parts together: a GPT, an EFI system partition, and the root file system.
 //!
-//! Partitions are made as files of their own and copied to their places, which needs no root, no loop
-//! device and no mount.
+//! Partitions are made as files of their own and copied to their places, which needs no root, no
+//! loop device and no mount.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
@@ -20,7 +20,8 @@ pub(crate) const SIZE_MIB: u64 = 64;
 /// Where the EFI system partition begins, in MiB.
 const ESP_START_MIB: u64 = 1;
 
-/// The EFI system partition's size in MiB: FAT32, which all firmwares can read, needs 65,525 clusters.
+/// The EFI system partition's size in MiB: FAT32, which all firmwares can read, needs 65,525
+/// clusters.
 const ESP_MIB: u64 = 34;
 
 /// Where the root file system begins, in MiB.

@@ -1,10 +1,10 @@
 //! `cargo xtask image`: makes a small bootable Linux out of the distribution's packages, as a thing
 //! to cast.
 //!
-//! It is a real disk image: a GPT with an EFI system partition and an ext4 root file system, booted by
-//! systemd-boot, the distribution's kernel and BusyBox, to a login prompt on the screen and the first
-//! serial port. It needs neither root nor loop devices to make. Its root file system is only ever
-//! mounted read-only, so that a disk still equals the image after it has booted.
+//! It is a real disk image: a GPT with an EFI system partition and an ext4 root file system, booted
+//! by systemd-boot, the distribution's kernel and BusyBox, to a login prompt on the screen and the
+//! first serial port. It needs neither root nor loop devices to make. Its root file system is only
+//! ever mounted read-only, so that a disk still equals the image after it has booted.
 
 mod disk;
 mod initramfs;

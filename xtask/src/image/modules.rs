@@ -137,8 +137,8 @@ fn needs_in(facts: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// A module's name by its file's path: without `.ko` and compression, and with `_` for `-`, which are
-/// the same to the kernel.
+/// A module's name by its file's path: without `.ko` and compression, and with `_` for `-`, which
+/// are the same to the kernel.
 fn name_of(file: &str) -> String {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.split('.').next().unwrap_or(name).replace('-', "_")
