@@ -4,7 +4,8 @@
 //! repeats.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::LabError;
@@ -64,6 +65,52 @@ pub fn write_random(path: &Path, length: u64, seed: u64) -> Result<(), LabError>
         left -= now;
     }
     file.flush().map_err(refused)
+}
+
+/// Writes a disk image of `length` bytes, a multiple of 512: random bytes under a partition table
+/// (MBR) whose only partition reaches from 1 MiB to the end, so that the image tells how large a disk
+/// it needs.
+///
+/// # Errors
+/// [`LabError::Io`] if it can't be written, [`LabError::Wrong`] if the table can't hold its length.
+pub fn write_disk_image(path: &Path, length: u64, seed: u64) -> Result<(), LabError> {
+    const FIRST: u32 = 2048;
+    let sectors = u32::try_from(length / 512)
+        .ok()
+        .and_then(|all| all.checked_sub(FIRST))
+        .ok_or_else(|| LabError::wrong(format!("no partition fits {length} bytes")))?;
+    write_random(path, length, seed)?;
+    // Four partitions of 16 bytes, then the signature: status, first CHS, type, last CHS, first
+    // sector, number of sectors.
+    let mut table = [0; 66];
+    table[4] = 0x83;
+    table[8..12].copy_from_slice(&FIRST.to_le_bytes());
+    table[12..16].copy_from_slice(&sectors.to_le_bytes());
+    table[64..].copy_from_slice(&[0x55, 0xaa]);
+    File::options()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.write_all_at(&table, 446))
+        .map_err(|e| LabError::io(format!("write {}", path.display()), e))
+}
+
+/// Writes a file of `length` bytes that is mostly holes: 64 KiB of random bytes begin each `step`.
+///
+/// # Errors
+/// [`LabError::Io`] if it can't be written.
+pub fn write_with_holes(path: &Path, length: u64, step: u64, seed: u64) -> Result<(), LabError> {
+    let refused = |e| LabError::io(format!("write {}", path.display()), e);
+    let file = File::create(path).map_err(refused)?;
+    file.set_len(length).map_err(refused)?;
+    let mut random = Random::new(seed);
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    while at + CHUNK as u64 <= length {
+        random.fill(&mut buffer);
+        file.write_all_at(&buffer, at).map_err(refused)?;
+        at += step.max(CHUNK as u64);
+    }
+    Ok(())
 }
 
 /// Makes a file of `length` bytes that takes no room: all of it reads as zero.
@@ -133,9 +180,18 @@ pub fn demand_starts_with(image: &Path, disk: &Path) -> Result<(), LabError> {
 /// # Errors
 /// [`LabError::Wrong`] with the offset of the first byte that is not zero.
 pub fn demand_untouched(path: &Path) -> Result<(), LabError> {
+    demand_untouched_from(path, 0)
+}
+
+/// Like [`demand_untouched`], from byte `offset` on.
+///
+/// # Errors
+/// [`LabError::Wrong`] with the offset of the first byte that is not zero.
+pub fn demand_untouched_from(path: &Path, mut offset: u64) -> Result<(), LabError> {
     let mut file = open(path)?;
+    file.seek(SeekFrom::Start(offset))
+        .map_err(|e| LabError::io(format!("read {}", path.display()), e))?;
     let mut buffer = vec![0; CHUNK];
-    let mut offset = 0;
     loop {
         let count = read_full(&mut file, &mut buffer)
             .map_err(|e| LabError::io(format!("read {}", path.display()), e))?;
@@ -180,7 +236,6 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;
-    use std::os::unix::fs::FileExt;
 
     use super::*;
 
@@ -233,5 +288,30 @@ mod tests {
         flip(&disk, 99_999);
         let error = demand_untouched(&disk).unwrap_err().to_string();
         assert!(error.contains("byte 99999"), "{error}");
+        assert!(demand_untouched_from(&disk, 99_999).is_err());
+        demand_untouched_from(&disk, 100_000).unwrap();
+    }
+
+    #[test]
+    fn holes_hold_zeroes_and_the_rest_random_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("holes");
+        write_with_holes(&file, 1 << 20, 1 << 19, 1).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(bytes.len(), 1 << 20);
+        assert!(bytes[65_536..1 << 19].iter().all(|&byte| byte == 0));
+        let zeroes = bytes[1 << 19..][..65_536].iter().filter(|&&byte| byte == 0);
+        assert!(zeroes.count() < 1000);
+    }
+
+    #[test]
+    fn a_disk_image_tells_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("image");
+        write_disk_image(&file, 4 << 20, 1).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(bytes[510..512], [0x55, 0xaa]);
+        assert_eq!(bytes[454..462], [0, 8, 0, 0, 0, 0x18, 0, 0]);
+        assert!(write_disk_image(&file, 512, 1).is_err());
     }
 }

@@ -237,8 +237,11 @@ impl MachineBuilder {
             args.extend([
                 "-drive".to_owned(),
                 // The tests read the file through the host's cache: a flush all the way to the
-                // host's medium would cost time and prove nothing.
-                format!("if=none,id=disk{number},format=raw,cache=unsafe,file={file}"),
+                // host's medium would cost time and prove nothing. Zeroes stay holes.
+                format!(
+                    "if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,\
+                     detect-zeroes=unmap,file={file}"
+                ),
                 "-device".to_owned(),
                 format!("{device},drive=disk{number},serial=DISK{number},bootindex={index}"),
             ]);

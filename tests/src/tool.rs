@@ -8,17 +8,15 @@ use crate::LabError;
 
 /// Programs and the Debian packages that have them.
 const PACKAGES: &[(&str, &str)] = &[
-    ("bridge", "iproute2"),
     ("cat", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
+    ("gzip", "gzip"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("nsenter", "util-linux"),
-    ("ping", "iputils-ping"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("setpriv", "util-linux"),
     ("sh", "dash"),
-    ("tcpdump", "tcpdump"),
     ("udp-receiver", "udpcast"),
     ("udp-sender", "udpcast"),
     ("unshare", "util-linux"),

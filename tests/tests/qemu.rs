@@ -1,0 +1,468 @@
+//! Bare machines: they netboot `ironcast.efi` and get their disks, or refuse to touch them.
+//!
+//! QEMU and OVMF stand for the machines; what a machine wrote is compared byte by byte with what was
+//! sent. Each test first takes a place, so that no more machines run at once than there are
+//! processors.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use ironcast_tests::DiskKind::{Ahci, Nvme, VirtioBlk};
+use ironcast_tests::Kind::{Ours, Stock};
+use ironcast_tests::Nic::{E1000e, VirtioNet};
+use ironcast_tests::{
+    Direction, DiskKind, Host, Kind, Lab, LabError, Machine, MachineBuilder, Nic, Program,
+    PxeServer, PxeSettings, Running, find_tool, gate, image, ironcast_efi, os_image,
+};
+use tempfile::TempDir;
+
+/// How long a test waits for its turn.
+const TURN: Duration = Duration::from_secs(900);
+
+/// How long a machine may take from power-on to the receiver's first line.
+const BOOT: Duration = Duration::from_secs(60);
+
+/// How long it may take from there to the result of a small image.
+const RECEIVE: Duration = Duration::from_secs(60);
+
+/// Length of the small image, in bytes: no whole number of sectors, blocks or slices.
+const SMALL: u64 = 20_000_001;
+
+/// What unattended machines are told.
+const UNATTENDED: &str = "disk=auto confirm=no then=poweroff\n";
+
+/// A network with a PXE server that serves `ironcast.efi`, and a folder for logs and disks.
+struct Room {
+    lab: Lab,
+    server: Host,
+    pxe: PxeServer,
+    folder: TempDir,
+}
+
+impl Room {
+    fn new(conf: &str) -> Result<Self, LabError> {
+        let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+        let lab = Lab::new()?;
+        let server = lab.host("10.77.0.1")?;
+        let settings = PxeSettings::ironcast(&ironcast_efi()?, conf);
+        let pxe = PxeServer::start(&server, folder.path(), &settings)?;
+        Ok(Self {
+            lab,
+            server,
+            pxe,
+            folder,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A blank disk.
+    fn disk(&self, name: &str, length: u64) -> Result<PathBuf, LabError> {
+        let disk = self.path(name);
+        image::make_sparse(&disk, length)?;
+        Ok(disk)
+    }
+
+    /// The small image.
+    fn small_image(&self) -> Result<PathBuf, LabError> {
+        let path = self.path("image");
+        image::write_random(&path, SMALL, 42)?;
+        Ok(path)
+    }
+
+    fn start(&self, builder: MachineBuilder) -> Result<Machine, LabError> {
+        builder.start(&self.lab, self.folder.path())
+    }
+
+    /// A sender of `image` that starts when `receivers` have connected.
+    fn send(&self, kind: Kind, image: &Path, receivers: u32) -> Result<Running, LabError> {
+        let sender = Program::sender(kind)?.file(image);
+        let sender = sender.args(&["--min-receivers", &receivers.to_string()]);
+        sender.start(&self.server, "sender", self.folder.path())
+    }
+
+    /// The error with the end of every log.
+    fn explain(&self, error: LabError, machines: &[&Machine], programs: &[&Running]) -> LabError {
+        let mut text = error.to_string();
+        for machine in machines {
+            text += &format!("\n--- {}:\n{}", machine.name(), machine.serial());
+        }
+        for program in programs {
+            text += &format!("\n--- {}:\n{}", program.name(), program.log());
+        }
+        LabError::wrong(text + "\n--- dnsmasq:\n" + &self.pxe.log())
+    }
+}
+
+/// Waits for the machine's result and demands that it is good; gives its line.
+fn demand_ok(machine: &mut Machine, limit: Duration) -> Result<String, LabError> {
+    machine.wait_for_serial("ironcast: ", BOOT)?;
+    let line = machine.wait_for_serial("ironcast: result", limit)?;
+    match line.contains("ironcast: result ok") {
+        true => Ok(line),
+        false => Err(LabError::wrong(format!("{}: {line}", machine.name()))),
+    }
+}
+
+/// Waits for the machine's result and demands that it is a failure whose line has `words`.
+fn demand_refusal(machine: &mut Machine, words: &str) -> Result<(), LabError> {
+    machine.wait_for_serial("ironcast: ", BOOT)?;
+    let line = machine.wait_for_serial("ironcast: result", RECEIVE)?;
+    if line.contains("ironcast: result failed") && line.contains(words) {
+        return Ok(());
+    }
+    let found = format!("not a failure with {words:?}: {line}");
+    Err(LabError::wrong(found))
+}
+
+/// Demands that the disk begins with the image and that nothing was written after its last sector.
+fn demand_written(image: &Path, disk: &Path) -> Result<(), LabError> {
+    image::demand_starts_with(image, disk)?;
+    let length = image
+        .metadata()
+        .map_err(|e| LabError::io("look at the image", e))?
+        .len();
+    image::demand_untouched_from(disk, length.next_multiple_of(512))
+}
+
+/// The value of `key=` in a line of words.
+fn value<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// One machine with one disk, from power-on to switching itself off.
+fn netboot(sender: Kind, disk_kind: DiskKind, nic: Nic) -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let image = room.small_image()?;
+    let disk = room.disk("disk", 32 << 20)?;
+    let mut sending = room.send(sender, &image, 1)?;
+    let mut machine = room.start(Machine::builder("machine").disk(&disk, disk_kind).nic(nic))?;
+    let mut check = || {
+        let line = demand_ok(&mut machine, RECEIVE)?;
+        if value(&line, "bytes") != Some(&SMALL.to_string()) {
+            return Err(LabError::wrong(format!("not {SMALL} bytes: {line}")));
+        }
+        sending.wait_success(Duration::from_secs(30))?;
+        let hash = value(&line, "blake3").unwrap_or("none");
+        if sender == Ours && !sending.log().contains(hash) {
+            return Err(LabError::wrong(format!(
+                "the sender's BLAKE3 is not {hash}"
+            )));
+        }
+        machine.wait_off(Duration::from_secs(20))?;
+        demand_written(&image, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn our_sender_virtio_blk_virtio_net() -> Result<(), LabError> {
+    netboot(Ours, VirtioBlk, VirtioNet)
+}
+
+#[test]
+fn our_sender_virtio_blk_e1000e() -> Result<(), LabError> {
+    netboot(Ours, VirtioBlk, E1000e)
+}
+
+#[test]
+fn our_sender_ahci_virtio_net() -> Result<(), LabError> {
+    netboot(Ours, Ahci, VirtioNet)
+}
+
+#[test]
+fn our_sender_ahci_e1000e() -> Result<(), LabError> {
+    netboot(Ours, Ahci, E1000e)
+}
+
+#[test]
+fn our_sender_nvme_virtio_net() -> Result<(), LabError> {
+    netboot(Ours, Nvme, VirtioNet)
+}
+
+#[test]
+fn our_sender_nvme_e1000e() -> Result<(), LabError> {
+    netboot(Ours, Nvme, E1000e)
+}
+
+#[test]
+fn stock_sender_virtio_blk_virtio_net() -> Result<(), LabError> {
+    netboot(Stock, VirtioBlk, VirtioNet)
+}
+
+#[test]
+fn stock_sender_virtio_blk_e1000e() -> Result<(), LabError> {
+    netboot(Stock, VirtioBlk, E1000e)
+}
+
+#[test]
+fn stock_sender_ahci_virtio_net() -> Result<(), LabError> {
+    netboot(Stock, Ahci, VirtioNet)
+}
+
+#[test]
+fn stock_sender_ahci_e1000e() -> Result<(), LabError> {
+    netboot(Stock, Ahci, E1000e)
+}
+
+#[test]
+fn stock_sender_nvme_virtio_net() -> Result<(), LabError> {
+    netboot(Stock, Nvme, VirtioNet)
+}
+
+#[test]
+fn stock_sender_nvme_e1000e() -> Result<(), LabError> {
+    netboot(Stock, Nvme, E1000e)
+}
+
+#[test]
+fn a_damaged_disk_is_noticed() -> Result<(), LabError> {
+    let room = Room::new(UNATTENDED)?;
+    let image = room.small_image()?;
+    let disk = room.path("disk");
+    std::fs::copy(&image, &disk).unwrap();
+    File::options()
+        .write(true)
+        .open(&disk)
+        .unwrap()
+        .set_len(32 << 20)
+        .unwrap();
+    demand_written(&image, &disk)?;
+    for offset in [0, SMALL / 2, SMALL - 1, SMALL + 511] {
+        let mut bytes = std::fs::read(&disk).unwrap();
+        let offset = usize::try_from(offset).unwrap();
+        bytes[offset] ^= 0x10;
+        let damaged = room.path("damaged");
+        std::fs::write(&damaged, bytes).unwrap();
+        let error = demand_written(&image, &damaged).unwrap_err().to_string();
+        assert!(error.contains(&format!("byte {offset}")), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_machine_with_five_percent_loss_gets_its_disk() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let image = room.small_image()?;
+    let disk = room.disk("disk", 32 << 20)?;
+    let mut sending = room.send(Ours, &image, 1)?;
+    let mut machine = room.start(Machine::builder("machine").disk(&disk, Nvme))?;
+    // Only the transfer's packets: TFTP repeats a lost one after seconds.
+    let ports = "udp dport { 9000, 9001 }";
+    machine.tap().set_loss_of(Direction::Towards, 5, ports)?;
+    machine.tap().set_loss_of(Direction::From, 5, ports)?;
+    let mut check = || {
+        demand_ok(&mut machine, RECEIVE)?;
+        sending.wait_success(Duration::from_secs(30))?;
+        machine.wait_off(Duration::from_secs(20))?;
+        let lost = machine.tap().lost(Direction::Towards)?;
+        if lost < 300 {
+            return Err(LabError::wrong(format!("only {lost} packets were lost")));
+        }
+        demand_written(&image, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn two_machines_and_both_hosted_receivers_at_once() -> Result<(), LabError> {
+    let _places = gate::take(2, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let image = room.small_image()?;
+    let disks = [room.disk("disk1", 32 << 20)?, room.disk("disk2", 24 << 20)?];
+    let mut first = room.start(Machine::builder("machine1").disk(&disks[0], VirtioBlk))?;
+    let second = Machine::builder("machine2")
+        .disk(&disks[1], Ahci)
+        .nic(E1000e);
+    let mut second = room.start(second)?;
+    let hosts = [room.lab.host("10.77.0.2")?, room.lab.host("10.77.0.3")?];
+    let files = [room.path("stock"), room.path("ours")];
+    let folder = room.folder.path();
+    let stock = Program::receiver(Stock)?.file(&files[0]);
+    let mut stock = stock.start(&hosts[0], "receiver-stock", folder)?;
+    let ours = Program::receiver(Ours)?.file(&files[1]);
+    let mut ours = ours.start(&hosts[1], "receiver-ours", folder)?;
+    let mut sending = room.send(Ours, &image, 4)?;
+    let mut check = || {
+        demand_ok(&mut first, RECEIVE)?;
+        demand_ok(&mut second, RECEIVE)?;
+        for program in [&mut sending, &mut stock, &mut ours] {
+            program.wait_success(Duration::from_secs(30))?;
+        }
+        first.wait_off(Duration::from_secs(20))?;
+        second.wait_off(Duration::from_secs(20))?;
+        demand_written(&image, &disks[0])?;
+        demand_written(&image, &disks[1])?;
+        image::demand_equal(&image, &files[0])?;
+        image::demand_equal(&image, &files[1])
+    };
+    check().map_err(|e| room.explain(e, &[&first, &second], &[&sending, &stock, &ours]))
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_refused_untouched() -> Result<(), LabError> {
+    for (sender, code) in [(Ours, 5), (Stock, 0)] {
+        let _places = gate::take(1, TURN)?;
+        let room = Room::new(UNATTENDED)?;
+        let image = room.path("image");
+        image::write_disk_image(&image, 20 << 20, 1)?;
+        let disk = room.disk("disk", (20 << 20) - 512)?;
+        let mut sending = room.send(sender, &image, 1)?;
+        let mut machine = room.start(Machine::builder("machine").disk(&disk, VirtioBlk))?;
+        let mut check = || {
+            demand_refusal(&mut machine, "nothing was written")?;
+            // It left, so the sender doesn't wait for it.
+            let status = sending.wait(Duration::from_secs(15))?;
+            if status.code() != Some(code) {
+                return Err(LabError::wrong(format!("the sender ended with {status}")));
+            }
+            machine.switch_off();
+            image::demand_untouched(&disk)
+        };
+        check().map_err(|error| room.explain(error, &[&machine], &[&sending]))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_that_outgrows_the_disk_fails() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    // Random bytes: nothing in them tells how long they are.
+    let image = room.small_image()?;
+    let disk = room.disk("disk", 16 << 20)?;
+    let mut sending = room.send(Ours, &image, 1)?;
+    let mut machine = room.start(Machine::builder("machine").disk(&disk, VirtioBlk))?;
+    let mut check = || {
+        demand_refusal(&mut machine, "the disk is full")?;
+        let status = sending.wait(Duration::from_secs(15))?;
+        match status.code() {
+            Some(5) => Ok(()),
+            _ => Err(LabError::wrong(format!("the sender ended with {status}"))),
+        }
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn two_disks_without_a_choice_are_left_untouched() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new("confirm=no then=poweroff\n")?;
+    let image = room.small_image()?;
+    let disks = [room.disk("disk1", 32 << 20)?, room.disk("disk2", 32 << 20)?];
+    let sending = room.send(Ours, &image, 1)?;
+    let machine = Machine::builder("machine").disk(&disks[0], VirtioBlk);
+    let mut machine = room.start(machine.disk(&disks[1], Nvme))?;
+    let mut check = || {
+        // It says what it found.
+        machine.wait_for_serial("ironcast: disk ", BOOT)?;
+        machine.wait_for_serial("ironcast: disk ", RECEIVE)?;
+        demand_refusal(&mut machine, "disk=")?;
+        machine.switch_off();
+        disks
+            .iter()
+            .try_for_each(|disk| image::demand_untouched(disk))
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn of_two_disks_the_chosen_one_is_written() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new("disk=nvme0 confirm=no then=poweroff\n")?;
+    let image = room.small_image()?;
+    let disks = [room.disk("disk1", 32 << 20)?, room.disk("disk2", 32 << 20)?];
+    let sending = room.send(Ours, &image, 1)?;
+    let machine = Machine::builder("machine").disk(&disks[0], VirtioBlk);
+    let mut machine = room.start(machine.disk(&disks[1], Nvme))?;
+    let mut check = || {
+        demand_ok(&mut machine, RECEIVE)?;
+        machine.wait_off(Duration::from_secs(20))?;
+        image::demand_untouched(&disks[0])?;
+        demand_written(&image, &disks[1])
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn a_system_boots_from_its_disk_after_the_restart() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let image = os_image()?;
+    let room = Room::new("disk=auto confirm=no then=reboot\n")?;
+    let length = image.metadata().unwrap().len();
+    let disk = room.disk("disk", length + (16 << 20))?;
+    let mut sending = room.send(Ours, &image, 1)?;
+    // The 64 MiB image in a machine of 128 MiB.
+    let machine = Machine::builder("machine")
+        .memory(128)
+        .disk(&disk, VirtioBlk);
+    let mut machine = room.start(machine)?;
+    let mut check = || {
+        demand_ok(&mut machine, RECEIVE)?;
+        sending.wait_success(Duration::from_secs(30))?;
+        machine.wait_for_serial("ironcast-demo login:", Duration::from_secs(120))?;
+        machine.switch_off();
+        image::demand_starts_with(&image, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+/// Length of the large image.
+const LARGE: u64 = 2 << 30;
+
+/// Sends the large image to a machine of 128 MiB, as it is or compressed.
+fn large_image(compressed: bool) -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let image = room.path("image");
+    image::write_with_holes(&image, LARGE, 16 << 20, 3)?;
+    let disk = room.disk("disk", LARGE)?;
+    let mut sent = image.clone();
+    if compressed {
+        sent = room.path("image.gz");
+        compress(&image, &sent)?;
+    }
+    let mut sending = room.send(Ours, &sent, 1)?;
+    let machine = Machine::builder("machine")
+        .memory(128)
+        .disk(&disk, VirtioBlk);
+    let mut machine = room.start(machine)?;
+    let mut check = || {
+        demand_ok(&mut machine, Duration::from_secs(240))?;
+        sending.wait_success(Duration::from_secs(30))?;
+        machine.wait_off(Duration::from_secs(20))?;
+        image::demand_equal(&image, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn two_gibibytes_in_a_machine_of_128_mebibytes() -> Result<(), LabError> {
+    large_image(false)
+}
+
+#[test]
+fn two_gibibytes_compressed_in_a_machine_of_128_mebibytes() -> Result<(), LabError> {
+    large_image(true)
+}
+
+fn compress(from: &Path, to: &Path) -> Result<(), LabError> {
+    let output = File::create(to).map_err(|e| LabError::io("create the compressed image", e))?;
+    let mut gzip = Command::new(find_tool("gzip")?);
+    gzip.args(["-1", "--stdout"])
+        .arg(from)
+        .stdin(Stdio::null())
+        .stdout(output);
+    let status = gzip.status().map_err(|e| LabError::io("run gzip", e))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(LabError::wrong(format!("gzip ended with {status}"))),
+    }
+}
