@@ -63,16 +63,31 @@ impl Qmp {
         Ok(self.ask("query-status")?["status"] == "shutdown")
     }
 
-    /// Restarts a machine that is held.
+    /// Restarts a machine that is held. At its next restart it is held again.
     pub(super) fn restart(&mut self) -> Result<()> {
+        // QEMU would take its own restart for one more to be held at.
+        self.tell("set-action", &json!({ "reboot": "reset" }))?;
         self.ask("system_reset")?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_held()? {
+            if Instant::now() > deadline {
+                bail!("QEMU does not restart the machine");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.tell("set-action", &json!({ "reboot": "shutdown" }))?;
         self.ask("cont").map(drop)
     }
 
-    /// Sends a command and gives what it returns; events that come in between are left out.
     fn ask(&mut self, command: &str) -> Result<Value> {
+        self.tell(command, &json!({}))
+    }
+
+    /// Sends a command and gives what it returns; events that come in between are left out.
+    fn tell(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let what = || format!("QEMU does not answer {command}");
-        let line = format!("{}\n", json!({ "execute": command }));
+        let line = json!({ "execute": command, "arguments": arguments });
+        let line = format!("{line}\n");
         self.stream
             .get_mut()
             .write_all(line.as_bytes())
