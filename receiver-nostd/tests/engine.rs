@@ -3,15 +3,20 @@
 
 mod lab;
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use ironcast_proto::bits::BitSet;
 use ironcast_proto::receiver::Failure;
 use ironcast_proto::sender::{self, Duplex, SliceBlocks};
 use ironcast_proto::time::Instant;
-use ironcast_receiver_nostd::engine::{
-    Decompress, Engine, Error, Format, MIN_RING_LEN, Memory, MemoryError, Report, WRITE_SIZE,
+use ironcast_proto::wire::{
+    Capabilities, ConnectReply, Data, Hello, HelloKind, MAX_CONTROL_LEN, Message, ReqAck,
 };
-use lab::{DiskError, Fault, Machine, Network, Setup, TestDisk, Trouble, image};
+use ironcast_receiver_nostd::engine::{
+    Decompress, Engine, Error, Event, Format, MIN_RING_LEN, Memory, MemoryError, Report, WRITE_SIZE,
+};
+use lab::{DiskError, Fault, Machine, Network, Random, Setup, TestDisk, Trouble, image};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -425,4 +430,143 @@ fn memory_that_does_not_do_is_refused() {
     assert_eq!(check(Decompress::None, MIN_RING_LEN, 0), Ok(()));
     let refused = check(Decompress::Auto, MIN_RING_LEN, WRITE_SIZE);
     assert_eq!(refused, Err(MemoryError::NoWorkspace));
+}
+
+const SENDER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 9001);
+
+fn bytes(message: &Message<'_>) -> Vec<u8> {
+    let mut buffer = vec![0; 2000];
+    let len = message.emit(&mut buffer).expect("it has room");
+    buffer.truncate(len);
+    buffer
+}
+
+fn hello(capabilities: Capabilities) -> Vec<u8> {
+    bytes(&Message::Hello(Hello {
+        kind: HelloKind::Classic,
+        capabilities,
+        data_address: Ipv4Addr::new(233, 255, 0, 1),
+        block_size: 1024,
+    }))
+}
+
+fn reply() -> Vec<u8> {
+    bytes(&Message::ConnectReply(ConnectReply {
+        receiver: 0,
+        block_size: 1024,
+        capabilities: Capabilities::STOCK,
+        data_address: Ipv4Addr::new(233, 255, 0, 1),
+    }))
+}
+
+fn request(slice: u32, slice_bytes: u32) -> Vec<u8> {
+    bytes(&Message::ReqAck(ReqAck {
+        slice,
+        slice_bytes,
+        rxmit: 0,
+        ready: BitSet::EMPTY,
+    }))
+}
+
+fn block(slice: u32, block: u16, slice_bytes: u32, payload: &[u8]) -> Vec<u8> {
+    bytes(&Message::Data(Data {
+        slice,
+        block,
+        slice_bytes,
+        payload,
+    }))
+}
+
+#[test]
+fn p4_p6_a_flood_of_notices_does_not_hide_the_end() {
+    let disk = TestDisk::new();
+    let mut engine = Setup::default().engine(disk.clone());
+    let now = Instant::ZERO;
+    for _ in 0..100 {
+        engine.handle_datagram(
+            now,
+            SENDER,
+            &hello(Capabilities::STOCK | Capabilities::ASYNC),
+        );
+    }
+    for datagram in [
+        reply(),
+        block(0, 0, 5, b"image"),
+        request(0, 5),
+        request(1, 0),
+    ] {
+        engine.handle_datagram(now, SENDER, &datagram);
+    }
+    while engine.work(now) {}
+    assert_eq!(disk.bytes(), b"image");
+    let mut buffer = [0; MAX_CONTROL_LEN];
+    while engine.poll_transmit(&mut buffer).is_some() {}
+    engine.handle_timeout(now + Duration::from_secs(1));
+    while engine.poll_transmit(&mut buffer).is_some() {}
+    let events: Vec<_> = std::iter::from_fn(|| engine.poll_event()).collect();
+    assert!(events.contains(&Event::Started));
+    assert!(
+        matches!(events.last(), Some(Event::Finished(Ok(_)))),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn p6_no_sequence_of_messages_panics_or_writes_outside() {
+    let mut random = Random::new(11);
+    let capacity = 600_000;
+    let mut written = 0;
+    for _ in 0..60 {
+        let disk = TestDisk::with_capacity(capacity);
+        let setup = Setup {
+            ring: MIN_RING_LEN,
+            ..Setup::default()
+        };
+        let mut engine = setup.engine(disk.clone());
+        let mut now = Instant::ZERO;
+        engine.handle_datagram(now, SENDER, &reply());
+        let mut buffer = [0; MAX_CONTROL_LEN];
+        let lens = [2048, 0, 1, 1024, 1 << 20, 1025 << 10, u32::MAX];
+        let mut right = 0;
+        for _ in 0..2000 {
+            let len = lens[random.below(7) as usize];
+            let number = right / 2 + random.below(4) as u32;
+            // Most are the next block of slices of two; the others could come from anywhere.
+            let datagram = match random.below(1000) {
+                0 => hello(Capabilities::STOCK),
+                1 => reply(),
+                2 | 3 => request(number, len),
+                4 => image(random.below(200) as usize),
+                5..20 => block(number, random.below(3) as u16, len, &image(1024)),
+                _ => {
+                    right += 1;
+                    block((right - 1) / 2, (right - 1) as u16 % 2, 2048, &image(1024))
+                }
+            };
+            let cut = random.below(1000) == 0;
+            let datagram = if cut {
+                &datagram[..datagram.len() / 2]
+            } else {
+                &datagram[..]
+            };
+            engine.handle_datagram(now, SENDER, datagram);
+            let progress = engine.progress();
+            assert!(progress.written <= capacity.min(progress.received));
+            if random.below(3) == 0 {
+                engine.work(now);
+                while engine.poll_transmit(&mut buffer).is_some() {}
+                while engine.poll_event().is_some() {}
+                engine.handle_timeout(now);
+            }
+            now = now + Duration::from_millis(random.below(100));
+        }
+        engine.abort(now);
+        engine.handle_timeout(now + Duration::from_secs(1));
+        assert_eq!(engine.poll_timeout(), None, "every run ends");
+        written += disk.bytes().len();
+    }
+    assert!(
+        written > 60 * capacity as usize / 10,
+        "some got far: {written}"
+    );
 }

@@ -146,3 +146,60 @@ impl fmt::Display for MemoryError {
 }
 
 impl core::error::Error for MemoryError {}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::error::Error as _;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::image::Table;
+
+    #[test]
+    fn every_error_says_what_and_where() {
+        let source = embedded_io::ErrorKind::TimedOut;
+        let errors = [
+            Error::Transfer(Failure::Aborted),
+            Error::TooSmall {
+                needed: Needed {
+                    bytes: 200,
+                    table: Table::Gpt,
+                },
+                capacity: 100,
+            },
+            Error::Full { capacity: 100 },
+            Error::Write {
+                start: 3,
+                end: 9,
+                source,
+            },
+            Error::Stuck { start: 3, end: 9 },
+            Error::Seek { offset: 0, source },
+            Error::Flush { written: 9, source },
+            Error::Gzip {
+                offset: 7,
+                source: gzip::Error::Truncated,
+            },
+        ];
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "the transfer was given up here",
+                "the image's GPT partition table is for a disk of at least 200 bytes, and this one has \
+                 100; nothing was written",
+                "the disk is full: the image has more than its 100 bytes",
+                "writing bytes 3..9 of the disk: TimedOut",
+                "writing bytes 3..9 of the disk: it took none",
+                "going to byte 0 of the disk: TimedOut",
+                "flushing the disk after 9 bytes: TimedOut",
+                "decoding the stream near byte 7: gzip data are cut off",
+            ]
+        );
+        let with_cause = errors.iter().filter(|error| error.source().is_some());
+        assert_eq!(with_cause.count(), 5);
+    }
+}
