@@ -3,6 +3,7 @@
 //! Whether something is missing is seen by looking for its programs and files, so that a machine
 //! that has all needs neither the network nor root.
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -135,8 +136,12 @@ fn namespaces_allowed() -> Result<()> {
              sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu"
         );
     }
-    if !Path::new("/dev/net/tun").exists() {
-        bail!("/dev/net/tun is not there, which the virtual machines' network needs: modprobe tun");
+    let device = "/dev/net/tun";
+    if let Err(error) = File::options().read(true).write(true).open(device) {
+        bail!(
+            "cannot open {device} ({error}), which the virtual machines' network needs; as root: \
+             modprobe tun; chmod 666 {device}"
+        );
     }
     Ok(())
 }

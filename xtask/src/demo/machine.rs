@@ -10,6 +10,11 @@ use ironcast_tests::{BootOrder, DiskKind, Lab, Machine};
 use super::lines::Lines;
 use super::qmp::Qmp;
 
+/// What the receiver says when every byte is on the disk, and when that has not worked. The rest of
+/// the line has the particulars.
+const WRITTEN: &str = "ironcast: result ok";
+const NOT_WRITTEN: &str = "ironcast: result failed";
+
 /// What every machine is to do.
 pub(super) struct Job<'a> {
     /// The image that is sent.
@@ -87,45 +92,50 @@ impl Subject {
 
     /// Looks what the machine has done since the last time, prints what it said, and sees it on.
     pub(super) fn look(&mut self, job: &Job) {
-        if !self.is_running() {
-            return;
-        }
-        let serial = self.machine.serial();
-        let news = self.lines.print_new(&serial);
-        if let Err(error) = self.advance(news, job) {
+        if self.is_running()
+            && let Err(error) = self.advance(job)
+        {
             self.fail(&format!("{error:#}"));
         }
     }
 
-    fn advance(&mut self, news: &str, job: &Job) -> Result<()> {
-        if !self.machine.is_on() {
+    fn advance(&mut self, job: &Job) -> Result<()> {
+        // Asked before the serial port is read: what a machine says before it restarts is there then.
+        let held = self.machine.is_on().then(|| self.qmp.is_held());
+        let serial = self.machine.serial();
+        let news = self.lines.print_new(&serial);
+        let Some(held) = held else {
             self.fail("it switched itself off");
             return Ok(());
-        }
+        };
         match self.phase {
-            Phase::Receiving => {
-                if self.written.is_none() && news.contains("WRITTEN") {
-                    self.written = Some(self.age());
-                }
-                if self.qmp.is_held()? {
-                    self.compare_and_restart(job)?;
-                }
-            }
+            Phase::Receiving => self.advance_receiving(news, held?, job)?,
             Phase::Booting if news.contains(job.prompt) => {
                 self.up = Some(self.age());
                 self.phase = Phase::Up;
                 self.lines.say("is up, from its own disk");
             }
-            Phase::Booting if self.qmp.is_held()? => self.fail("it restarted once more"),
+            Phase::Booting if held? => self.fail("it restarted once more"),
             _ => {}
         }
         Ok(())
     }
 
+    fn advance_receiving(&mut self, news: &str, held: bool, job: &Job) -> Result<()> {
+        if self.written.is_none() && news.contains(WRITTEN) {
+            self.written = Some(self.age());
+        }
+        if let Some(reason) = news.lines().find(|line| line.contains(NOT_WRITTEN)) {
+            self.fail(reason.trim());
+        } else if held && self.written.is_none() {
+            self.fail("it restarted without having written all");
+        } else if held {
+            self.compare_and_restart(job)?;
+        }
+        Ok(())
+    }
+
     fn compare_and_restart(&mut self, job: &Job) -> Result<()> {
-        // A receiver that failed restarts too, but has not said that it wrote all.
-        self.written
-            .get_or_insert(self.machine.powered_on().elapsed());
         demand_starts_with(job.image, &self.disk)?;
         let length = job
             .image
