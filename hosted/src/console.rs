@@ -213,7 +213,10 @@ mod tests {
         assert!(!console.has_keyboard());
         assert_eq!(console.poll_command(), None);
         low_level::raise(SIGTERM).unwrap();
-        assert_eq!(console.poll_command(), Some(Command::Stop(Signal::Terminate)));
+        assert_eq!(
+            console.poll_command(),
+            Some(Command::Stop(Signal::Terminate))
+        );
         let woken = console.wake_fds()[0].unwrap();
         let mut polls = [PollFd::from_borrowed_fd(woken, PollFlags::IN)];
         assert_eq!(poll(&mut polls, Some(&Timespec::default())), Ok(1));

@@ -294,7 +294,10 @@ mod tests {
         let first = any_port();
         let second = Endpoint::open(&loopback(), first.port, 1, BufferSizes::default());
         let message = second.unwrap_err().to_string();
-        assert!(message.contains("is in use") && message.contains("--portbase"), "{message}");
+        assert!(
+            message.contains("is in use") && message.contains("--portbase"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ impl fmt::Display for Spaced {
         let digits = self.0.to_string();
         let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
         for (index, digit) in digits.char_indices() {
-            if index > 0 && (digits.len() - index) % 3 == 0 {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
                 grouped.push(' ');
             }
             grouped.push(digit);
@@ -76,7 +76,12 @@ mod tests {
 
     #[test]
     fn counts_are_grouped_and_padded() {
-        for (count, text) in [(0, "0"), (999, "999"), (1000, "1 000"), (3_000_000, "3 000 000")] {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1 000"),
+            (3_000_000, "3 000 000"),
+        ] {
             assert_eq!(Spaced(count).to_string(), text);
         }
         assert_eq!(format!("{:>12}", Spaced(3_000_000)), "   3 000 000");
@@ -87,7 +92,10 @@ mod tests {
         let rate = |bytes, time| Rate { bytes, time }.to_string();
         assert_eq!(rate(112_450_000, Duration::from_secs(1)), "112.4 MB/s");
         assert_eq!(rate(0, Duration::ZERO), "0.0 MB/s");
-        assert_eq!(rate(u64::MAX, Duration::from_micros(1)), format!("{}.0 MB/s", u64::MAX));
+        assert_eq!(
+            rate(u64::MAX, Duration::from_micros(1)),
+            format!("{}.0 MB/s", u64::MAX)
+        );
     }
 
     #[test]

@@ -139,7 +139,11 @@ fn choose(
         return interfaces
             .iter()
             .find(|interface| Some(interface.name.as_str()) == route)
-            .or_else(|| interfaces.iter().find(|i| !i.loopback && i.broadcast.is_some()))
+            .or_else(|| {
+                interfaces
+                    .iter()
+                    .find(|i| !i.loopback && i.broadcast.is_some())
+            })
             .or_else(|| interfaces.iter().find(|i| !i.loopback))
             .cloned()
             .ok_or(InterfaceError::None);
@@ -162,8 +166,7 @@ fn default_route(table: &str) -> Option<String> {
         .lines()
         .filter_map(|line| {
             let columns: Vec<&str> = line.split_whitespace().collect();
-            let (name, destination, metric) =
-                (columns.first()?, columns.get(1)?, columns.get(6)?);
+            let (name, destination, metric) = (columns.first()?, columns.get(1)?, columns.get(6)?);
             let metric: u32 = metric.parse().ok()?;
             let mask = columns.get(7)?;
             (*destination == "00000000" && *mask == "00000000").then_some((metric, *name))
@@ -199,7 +202,10 @@ mod tests {
         assert_eq!(name(Some("eth1")), "eth1");
         assert_eq!(name(None), "eth0");
         assert_eq!(name(Some("gone0")), "eth0");
-        assert!(matches!(choose(&three()[..1], None, None), Err(InterfaceError::None)));
+        assert!(matches!(
+            choose(&three()[..1], None, None),
+            Err(InterfaceError::None)
+        ));
     }
 
     #[test]
@@ -230,7 +236,10 @@ eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
     #[test]
     fn the_control_address_is_broadcast_unless_packets_may_leave_the_network() {
         let eth0 = interface("eth0", 1, false);
-        assert_eq!(eth0.default_control_address(1), Ipv4Addr::new(10, 0, 1, 255));
+        assert_eq!(
+            eth0.default_control_address(1),
+            Ipv4Addr::new(10, 0, 1, 255)
+        );
         assert_eq!(eth0.default_control_address(2), Ipv4Addr::new(224, 0, 0, 1));
         let lo = interface("lo", 0, true);
         assert_eq!(lo.default_control_address(1), lo.address);

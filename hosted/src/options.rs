@@ -27,7 +27,13 @@ pub struct NetworkOptions {
     pub interface: Option<String>,
 
     /// The receivers' UDP port, an even number; the sender's is the next one
-    #[arg(long, short = 'P', alias = "port", value_name = "PORT", default_value_t = 9000)]
+    #[arg(
+        long,
+        short = 'P',
+        alias = "port",
+        value_name = "PORT",
+        default_value_t = 9000
+    )]
     #[arg(value_parser = parse_port_base)]
     pub portbase: u16,
 
@@ -73,7 +79,13 @@ pub struct DisplayOptions {
     pub no_progress: bool,
 
     /// Milliseconds between updates of the progress line
-    #[arg(long, short = 'z', alias = "statistics-period", value_name = "MS", default_value = "500")]
+    #[arg(
+        long,
+        short = 'z',
+        alias = "statistics-period",
+        value_name = "MS",
+        default_value = "500"
+    )]
     #[arg(value_parser = parse_milliseconds)]
     pub stat_period: Duration,
 
@@ -183,7 +195,7 @@ pub fn parse_milliseconds(text: &str) -> Result<Duration, std::num::ParseIntErro
 }
 
 fn parse_port_base(text: &str) -> Result<u16, String> {
-    let even = |port: &u16| *port >= 2 && port % 2 == 0;
+    let even = |port: &u16| *port >= 2 && port.is_multiple_of(2);
     text.parse()
         .ok()
         .filter(even)

@@ -57,10 +57,7 @@ pub fn wait(
             .collect();
         let sockets = polls.len();
         if blocked && let Some(sending) = polls.first_mut() {
-            *sending = PollFd::from_borrowed_fd(
-                endpoint.sending(),
-                PollFlags::IN | PollFlags::OUT,
-            );
+            *sending = PollFd::from_borrowed_fd(endpoint.sending(), PollFlags::IN | PollFlags::OUT);
         }
         let others = others.iter().flatten();
         polls.extend(others.map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));

@@ -161,10 +161,12 @@ fn outcome_text(outcome: Outcome, running: Option<Duration>) -> String {
         bytes,
     } = outcome;
     let how = match (completed, lost) {
-        (0, _) => return format!(
-            "Transfer failed: no receiver is left. They left or were dropped after {} bytes.",
-            Spaced(bytes)
-        ),
+        (0, _) => {
+            return format!(
+                "Transfer failed: no receiver is left. They left or were dropped after {} bytes.",
+                Spaced(bytes)
+            );
+        }
         (_, 0) => "complete".to_owned(),
         (_, _) => format!("complete, but not for all: {} left or dropped", count(lost)),
     };

@@ -20,7 +20,12 @@ fn main() -> ExitCode {
             // Fails only if the terminal is gone.
             let _ = error.print();
             let usage = error.use_stderr();
-            return if usage { ExitStatus::Usage } else { ExitStatus::Success }.into();
+            return if usage {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Success
+            }
+            .into();
         }
         Err(OptionsError::Unsupported(error)) => {
             report(NAME, &error);
@@ -62,7 +67,10 @@ fn greet(options: &Options, settings: &Settings, source: &Source, console: &Cons
     let protocol = &settings.protocol;
     eprintln!("Ironcast-sender {}", env!("CARGO_PKG_VERSION"));
     eprintln!("UDP sender for {} at {}", source.name(), settings.interface);
-    eprintln!("Control to {}, data to {}", protocol.control_address, protocol.data_address);
+    eprintln!(
+        "Control to {}, data to {}",
+        protocol.control_address, protocol.data_address
+    );
     match (console.has_keyboard(), options.starts_by_itself()) {
         (true, _) => eprintln!("Ready. Press Enter to start sending data."),
         (false, true) => {}

@@ -42,7 +42,9 @@ pub struct Options {
 }
 
 #[derive(clap::Args, Clone, Debug)]
-#[command(next_help_heading = "Start: any of these, a key at either end, or a signal of a receiver")]
+#[command(
+    next_help_heading = "Start: any of these, a key at either end, or a signal of a receiver"
+)]
 struct StartOptions {
     /// Start as soon as so many receivers are connected
     #[arg(long, short = 'C', alias = "min-clients", value_name = "COUNT")]
@@ -156,13 +158,29 @@ pub const UNSUPPORTED: &[Unsupported] = &[
         aliases: &["max_bitrate"],
         ..valued("max-bitrate", Some('r'), "a limit to the rate")
     },
-    flag("autorate", Some('A'), "a rate that follows the network's queue"),
-    valued("rate-governor", Some('g'), "a loadable module that sets the rate"),
+    flag(
+        "autorate",
+        Some('A'),
+        "a rate that follows the network's queue",
+    ),
+    valued(
+        "rate-governor",
+        Some('g'),
+        "a loadable module that sets the rate",
+    ),
     flag("streaming", Some('Z'), "receivers that join in the middle"),
-    valued("rehello-offset", None, "when receivers are told that they can join"),
+    valued(
+        "rehello-offset",
+        None,
+        "when receivers are told that they can join",
+    ),
     valued("log", Some('l'), "a log file"),
     valued("bw-period", None, "the rate of each period in the log file"),
-    valued("print-uncompressed-position", Some('x'), "the position before --pipe"),
+    valued(
+        "print-uncompressed-position",
+        Some('x'),
+        "the position before --pipe",
+    ),
     flag("daemon-mode", Some('D'), "one transfer after the other"),
     valued("pid-file", None, "a file with the daemon's process number"),
     flag("kill", Some('K'), "the end of a daemon"),
@@ -182,9 +200,7 @@ impl Options {
     ///
     /// # Errors
     /// [`OptionsError`], also if it asks for help or the version.
-    pub fn parse_from_line(
-        line: impl IntoIterator<Item = OsString>,
-    ) -> Result<Self, OptionsError> {
+    pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
         let matches = add_unsupported(Self::command(), UNSUPPORTED)
             .try_get_matches_from(line)
             .map_err(OptionsError::CommandLine)?;

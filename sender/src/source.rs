@@ -357,7 +357,9 @@ mod tests {
     #[test]
     fn reads_ahead_as_far_as_its_memory_goes_and_on_when_some_is_released() {
         let (mut source, mut writer) = piped();
-        writer.write_all(b"0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+        writer
+            .write_all(b"0123456789abcdefghijklmnopqrstuvwxyz")
+            .unwrap();
         drop(writer);
         advance_to(&mut source, (24, false));
         assert_eq!(source.block(4..8), b"4567");
@@ -406,7 +408,10 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_named() {
         let error = |path| Source::open(Some(Path::new(path)), CHUNKING).unwrap_err();
-        assert_eq!(error("/nonexistent/x").to_string(), "can't open /nonexistent/x");
+        assert_eq!(
+            error("/nonexistent/x").to_string(),
+            "can't open /nonexistent/x"
+        );
         let folder = error("/tmp");
         assert_eq!(folder.source.kind(), ErrorKind::IsADirectory);
     }
