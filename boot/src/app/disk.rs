@@ -24,6 +24,10 @@ use super::memory::{MemoryError, Pages};
 /// What every GPT header begins with.
 const GPT_SIGNATURE: &[u8] = b"EFI PART";
 
+/// Bytes of the smallest sector that disks have. iPXE hangs something smaller at network cards, which
+/// only looks like a disk.
+const SMALLEST_SECTOR: u32 = 512;
+
 /// A disk that the firmware knows.
 #[derive(Clone, Debug)]
 pub(crate) struct DiskInfo {
@@ -115,7 +119,10 @@ pub(crate) fn find(boot_device: &Path) -> Vec<DiskInfo> {
 fn look_at(handle: Handle, boot_device: &Path) -> Option<DiskInfo> {
     let block_io = firmware::open_shared::<BlockIO>(handle)?;
     let media = block_io.media();
-    if media.is_logical_partition() || !media.is_media_present() || media.block_size() == 0 {
+    if media.is_logical_partition()
+        || !media.is_media_present()
+        || media.block_size() < SMALLEST_SECTOR
+    {
         return None;
     }
     let path = Path::of(handle);
@@ -139,20 +146,19 @@ fn look_at(handle: Handle, boot_device: &Path) -> Option<DiskInfo> {
 /// How a disk is attached, by the last step of its path that tells, and whether that is inside of the
 /// machine.
 fn kind_of(path: &Path) -> (DiskKind, bool) {
-    let kinds = path.nodes().iter().rev().map(|node| node.kind);
-    kinds
-        .filter_map(|(major, minor)| match major {
-            DeviceType::MESSAGING => messaging_kind(minor),
-            DeviceType::MEDIA if minor == DeviceSubType::MEDIA_RAM_DISK => {
-                Some((DiskKind::Other, false))
-            }
-            // A disk that hangs directly at the PCI bus is a paravirtual one.
-            DeviceType::HARDWARE if minor == DeviceSubType::HARDWARE_PCI => {
-                Some((DiskKind::Virtio, true))
-            }
-            _ => None,
-        })
-        .next()
+    let kinds = || path.nodes().iter().rev().map(|node| node.kind);
+    // A disk that hangs directly at the PCI bus is a paravirtual one.
+    let pci = (DeviceType::HARDWARE, DeviceSubType::HARDWARE_PCI);
+    if kinds().next() == Some(pci) {
+        return (DiskKind::Virtio, true);
+    }
+    let ram_disk = (DeviceType::MEDIA, DeviceSubType::MEDIA_RAM_DISK);
+    if kinds().any(|kind| kind == ram_disk) {
+        return (DiskKind::Other, false);
+    }
+    kinds()
+        .filter(|(major, _)| *major == DeviceType::MESSAGING)
+        .find_map(|(_, minor)| messaging_kind(minor))
         .unwrap_or((DiskKind::Other, true))
 }
 

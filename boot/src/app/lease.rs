@@ -78,7 +78,11 @@ impl NetworkBoot {
                 Ok(contents)
             }
             Err(error) => Err(match error.status() {
-                Status::TFTP_ERROR | Status::NOT_FOUND => FetchError::NotThere,
+                // The last two are what iPXE makes of a server's refusals.
+                Status::TFTP_ERROR
+                | Status::NOT_FOUND
+                | Status::ACCESS_DENIED
+                | Status::UNSUPPORTED => FetchError::NotThere,
                 Status::BUFFER_TOO_SMALL => FetchError::TooLarge,
                 status => FetchError::Failed(status),
             }),

@@ -17,6 +17,9 @@ use super::firmware::Path;
 /// How long a person has to agree. Without an answer nothing is written.
 const TIME_TO_AGREE: Duration = Duration::from_secs(60);
 
+/// How often the time that is left is shown, in seconds.
+const COUNTDOWN: u64 = 10;
+
 /// Shows the machine's disks, and finds the one that `choice` means.
 pub(crate) fn choose(
     choice: DiskChoice<'_>,
@@ -49,12 +52,14 @@ pub(crate) fn confirm(
     console.line(&format!("ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"));
     console.forget_keys();
     let deadline = clock.now() + TIME_TO_AGREE;
-    let mut shown = u64::MAX;
+    let mut shown = None;
     while clock.now() < deadline {
-        let left = deadline.since(clock.now()).as_secs();
-        if left != shown {
-            shown = left;
-            console.progress(&format!("ironcast: y to overwrite {name}, another key to stop: {left} s"));
+        let left = deadline.since(clock.now()).as_secs() / COUNTDOWN * COUNTDOWN;
+        if shown.replace(left) != Some(left) {
+            let seconds = left + COUNTDOWN;
+            console.progress(&format!(
+                "ironcast: y to overwrite {name}, another key to stop; {seconds} s left"
+            ));
         }
         console.pump(clock.now());
         match console.key() {

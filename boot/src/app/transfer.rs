@@ -34,6 +34,10 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// How long the loop rests when nobody has been heard yet.
 const REST: Duration = Duration::from_millis(5);
 
+/// How many batches of frames are taken before the disk's turn: more than a card holds, so that it is
+/// left empty, unless the sender is faster than this machine.
+const POLLS: u32 = 8;
+
 /// How long the last message may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -186,12 +190,12 @@ impl<'a> Receiving<'a> {
             if self.is_seeking() && renew_at.is_some_and(|at| at <= now) {
                 return Ok(None);
             }
-            let engine = &mut self.engine;
-            let seen = link.poll(now, &mut |from, data| engine.handle_datagram(now, from, data));
-            engine.handle_timeout(now);
+            let seen = self.receive(&mut link);
+            self.engine.handle_timeout(now);
             self.transmit(&mut link);
             if let Some(outcome) = self.tell(&mut link, console) {
                 self.last_words(&mut link);
+                self.show_counts(&link, console);
                 return Ok(Some(outcome));
             }
             let worked = self.engine.work(now);
@@ -207,6 +211,19 @@ impl<'a> Receiving<'a> {
                 self.rest();
             }
         }
+    }
+
+    /// Empties the network card, and answers what has come. True if there was any frame.
+    fn receive(&mut self, link: &mut Link<'_, &mut Nic>) -> bool {
+        for round in 0..POLLS {
+            let now = self.clock.now();
+            let engine = &mut self.engine;
+            if !link.poll(now, &mut |from, data| engine.handle_datagram(now, from, data)) {
+                return round > 0;
+            }
+            self.transmit(link);
+        }
+        true
     }
 
     /// Whether no sender knows this machine yet.
@@ -287,6 +304,22 @@ impl<'a> Receiving<'a> {
             tenths % 10
         ));
         self.shown = Shown { at: now, received };
+    }
+
+    /// Shows what tells where a slow transfer was slow: lost frames are sent again, and a slow disk
+    /// leaves no room for blocks.
+    fn show_counts(&self, link: &Link<'_, &mut Nic>, console: &mut Console) {
+        let (stats, frames) = (self.engine.stats(), link.stats());
+        console.line(&format!(
+            "ironcast: {} datagrams, {} blocks twice, {} without room, {} requests to send again, \
+             {} damaged frames, {} fragments",
+            stats.datagrams,
+            stats.duplicates,
+            stats.no_room,
+            stats.retransmits,
+            frames.damaged,
+            frames.fragments
+        ));
     }
 
     fn rest(&self) {
