@@ -507,4 +507,35 @@ mod tests {
             assert_eq!(DiskChoice::parse(&choice).unwrap().to_string(), choice);
         }
     }
+
+    #[test]
+    fn the_manual_has_every_key_and_its_values() {
+        let manual = include_str!("../../docs/settings.md");
+        let row = |name| {
+            let start = std::format!("| `{name}` |");
+            manual
+                .lines()
+                .find(|line| line.starts_with(&start))
+                .unwrap()
+        };
+        for (key, name, allowed) in KEYS {
+            let row = row(name);
+            let values = allowed.split([' ', ',']).filter(|word| match key {
+                Key::Confirm | Key::Then => !matches!(*word, "or" | ""),
+                _ => matches!(*word, "auto" | "dhcp" | "even"),
+            });
+            for value in values {
+                assert!(row.contains(value), "{name}: {value}");
+            }
+        }
+        for (_, name) in DiskKind::NAMES {
+            assert!(manual.contains(&std::format!("`{name}`")), "{name}");
+        }
+        let defaults = Settings::default();
+        assert_eq!(defaults.then, Then::Reboot);
+        assert!(row("then").contains("| `reboot` |"));
+        assert_eq!(defaults.confirm, Confirm::No);
+        assert!(row("confirm").contains("| `no` |"));
+        assert!(row("portbase").contains(&std::format!("| `{}` |", defaults.port_base)));
+    }
 }

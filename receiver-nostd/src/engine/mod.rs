@@ -160,6 +160,7 @@ pub struct Progress {
 pub struct Engine<'m, D: Disk> {
     receiver: Receiver,
     pipeline: Pipeline<'m, D>,
+    /// Stream offset up to which every byte has arrived.
     arrived: u64,
     /// The stream's length.
     total: Option<u64>,
@@ -262,7 +263,6 @@ impl<'m, D: Disk> Engine<'m, D> {
         if !is_open || self.pipeline.is_finished() {
             return false;
         }
-        self.arrived = self.arrived.max(self.receiver.contiguous());
         let no_room = self.receiver.stats().no_room;
         let arrived = Arrived {
             upto: self.arrived,
@@ -302,7 +302,7 @@ impl<'m, D: Disk> Engine<'m, D> {
     #[must_use]
     pub fn progress(&self) -> Progress {
         Progress {
-            received: self.arrived.max(self.receiver.contiguous()),
+            received: self.arrived,
             written: self.pipeline.written(),
             total: self.total,
             format: self.pipeline.format(),
@@ -335,6 +335,8 @@ impl<'m, D: Disk> Engine<'m, D> {
     /// Takes what the machine has to say before its queue is full: that the stream has ended must not be
     /// lost for a caller who polls late.
     fn take_events(&mut self) {
+        // A machine that has ended knows nothing any more.
+        self.arrived = self.arrived.max(self.receiver.contiguous());
         while let Some(event) = self.receiver.poll_event() {
             match event {
                 receiver::Event::Ended { bytes } => self.total = Some(bytes),
