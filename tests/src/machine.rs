@@ -207,10 +207,11 @@ impl MachineBuilder {
                 remedy: "apt-get install ipxe-qemu".to_owned(),
             });
         }
-        let index = match self.order {
-            BootOrder::NetworkFirst => 0,
-            BootOrder::DisksFirst => self.disks.len(),
-        };
+        let index = self.first_boot_index()
+            + match self.order {
+                BootOrder::NetworkFirst => 0,
+                BootOrder::DisksFirst => self.disks.len(),
+            };
         let name = tap.name();
         Ok(vec![
             "-netdev".to_owned(),
@@ -220,11 +221,17 @@ impl MachineBuilder {
         ])
     }
 
+    /// QEMU gives the first place to a file that is started straight from the host.
+    fn first_boot_index(&self) -> usize {
+        usize::from(self.kernel.is_some())
+    }
+
     fn storage(&self) -> Vec<String> {
-        let first = match self.order {
-            BootOrder::NetworkFirst => 1,
-            BootOrder::DisksFirst => 0,
-        };
+        let first = self.first_boot_index()
+            + match self.order {
+                BootOrder::NetworkFirst => 1,
+                BootOrder::DisksFirst => 0,
+            };
         let mut args = Vec::new();
         for (number, (file, kind)) in self.disks.iter().enumerate() {
             let file = quoted(file);
