@@ -23,8 +23,10 @@ pub(super) const DISK_MODULES: &[&str] = &[
     "uas",
     "usb_storage",
     "ext4",
-    "crc32c_generic",
 ];
+
+/// What ext4 needs too, in kernels that have it as a module without saying so.
+pub(super) const CHECKSUM_MODULES: &[&str] = &["crc32c_generic"];
 
 /// How long the root file system is waited for, in seconds: USB disks take some.
 const PATIENCE: u32 = 30;
@@ -51,7 +53,9 @@ fn fill(kernel: &Kernel, root: &Path) -> Result<()> {
     let script = root.join("init");
     fs::write(&script, init())?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    kernel.install(DISK_MODULES, root)
+    let mut modules = kernel.offered(CHECKSUM_MODULES);
+    modules.extend(DISK_MODULES);
+    kernel.install(&modules, root)
 }
 
 fn init() -> String {
@@ -79,7 +83,8 @@ mount --move /proc /root/proc
 mount --move /sys /root/sys
 exec switch_root /root /sbin/init
 ",
-        modules = DISK_MODULES.join(" "),
+        // What isn't there or is built in is passed over by modprobe.
+        modules = [CHECKSUM_MODULES, DISK_MODULES].concat().join(" "),
         ticks = PATIENCE * 10,
     )
 }

@@ -48,6 +48,15 @@ impl Kernel {
         })
     }
 
+    /// Those of the modules `names` that this kernel has: some come and go with its versions.
+    pub(crate) fn offered<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        let has = |name: &&&str| {
+            let name = name_of(name);
+            self.files.contains_key(&name) || self.builtin.contains(&name)
+        };
+        names.iter().filter(has).copied().collect()
+    }
+
     /// Installs the modules `names` and what they depend on, uncompressed, below `root`, with the
     /// index that `modprobe` reads.
     ///

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::HOST_NAME;
-use super::initramfs::DISK_MODULES;
+use super::initramfs::{CHECKSUM_MODULES, DISK_MODULES};
 use super::modules::Kernel;
 use crate::run::{command, output};
 
@@ -123,10 +123,11 @@ fn fill(kernel: &Kernel, root: &Path) -> Result<()> {
     }
     install_busybox(kernel, root)?;
     copy_documents(&kernel.packages.documents(), &root.join("usr/share/doc"))?;
-    for modules in [DISK_MODULES, NETWORK_MODULES, OTHER_MODULES] {
-        kernel.install(modules, root)?;
+    let mut modules = DISK_MODULES.to_vec();
+    for wished in [CHECKSUM_MODULES, NETWORK_MODULES, OTHER_MODULES] {
+        modules.extend(kernel.offered(wished));
     }
-    Ok(())
+    kernel.install(&modules, root)
 }
 
 fn install_busybox(kernel: &Kernel, root: &Path) -> Result<()> {
