@@ -70,7 +70,11 @@ impl Clock {
                 from_ticks: before,
                 from_micros: 0,
                 // A counter that stands still would stop every timer; 1 GHz is near any real one.
-                ticks_per_second: if per_second == 0 { 1_000_000_000 } else { per_second },
+                ticks_per_second: if per_second == 0 {
+                    1_000_000_000
+                } else {
+                    per_second
+                },
             }),
             refining: Cell::new(Refining::First { seen: None }),
         }

@@ -65,7 +65,10 @@ impl Source {
 
     /// The words, in one line, for people to read.
     pub(crate) fn words(&self) -> String {
-        let lines = self.text.lines().map(|line| line.split('#').next().unwrap_or(line));
+        let lines = self
+            .text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or(line));
         let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
         words.join(" ")
     }
@@ -116,7 +119,10 @@ fn beside_the_program(console: &mut Console) -> Option<Source> {
 /// The folder of a program's file, with a backslash at its end.
 fn folder_of(image: &LoadedImage) -> String {
     let mut path = String::new();
-    let nodes = image.file_path().into_iter().flat_map(|path| path.node_iter());
+    let nodes = image
+        .file_path()
+        .into_iter()
+        .flat_map(|path| path.node_iter());
     for part in nodes.filter_map(|node| <&FilePath>::try_from(node).ok()) {
         if !path.ends_with('\\') {
             path.push('\\');
@@ -126,7 +132,11 @@ fn folder_of(image: &LoadedImage) -> String {
         }
     }
     path.truncate(path.rfind('\\').map_or(0, |at| at + 1));
-    if path.is_empty() { "\\".to_owned() } else { path.replace("\\\\", "\\") }
+    if path.is_empty() {
+        "\\".to_owned()
+    } else {
+        path.replace("\\\\", "\\")
+    }
 }
 
 /// A file of the file system that the program was loaded from; `None` if there is no such file.

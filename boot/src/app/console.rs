@@ -52,7 +52,9 @@ impl Console {
             has_com1 |= leads_over_com1(handle);
             match SerialLine::under_console(handle) {
                 Some(line) => console.add_line(line),
-                None => console.screens.extend(firmware::open_shared::<Output>(handle)),
+                None => console
+                    .screens
+                    .extend(firmware::open_shared::<Output>(handle)),
             }
         }
         console.whole = console.screens.is_empty() && console.lines.is_empty();

@@ -88,7 +88,10 @@ impl fmt::Display for DiskInfo {
             _ => (bytes / 1_000_000_000, "GB"),
         };
         let (kind, index) = (self.kind, self.index);
-        write!(f, "{kind}{index}: {bytes} bytes ({size} {unit}), sectors of {sector}")?;
+        write!(
+            f,
+            "{kind}{index}: {bytes} bytes ({size} {unit}), sectors of {sector}"
+        )?;
         let marks = [
             (self.removable, "removable"),
             (self.read_only, "read-only"),
@@ -110,7 +113,10 @@ pub(crate) fn find(boot_device: &Path) -> Vec<DiskInfo> {
     disks.sort_by(|a, b| a.path.cmp(&b.path));
     for place in 0..disks.len() {
         let kind = disks[place].kind;
-        let before = disks[..place].iter().filter(|disk| disk.kind == kind).count();
+        let before = disks[..place]
+            .iter()
+            .filter(|disk| disk.kind == kind)
+            .count();
         disks[place].index = u16::try_from(before).unwrap_or(u16::MAX);
     }
     disks

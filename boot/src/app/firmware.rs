@@ -7,12 +7,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ironcast_proto::time::Duration;
+use uefi::Handle;
 use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol, SearchType};
 use uefi::proto::ProtocolPointer;
 use uefi::proto::device_path::text::{AllowShortcuts, DisplayOnly};
 use uefi::proto::device_path::{DevicePath, DevicePathNode, DeviceSubType, DeviceType};
 use uefi::proto::loaded_image::LoadedImage;
-use uefi::Handle;
 
 /// Makes the firmware restart the machine after `time`; never, if that is zero.
 ///
@@ -60,7 +60,8 @@ pub(crate) fn open_shared<P: ProtocolPointer + ?Sized>(
     // SAFETY: the firmware is not told of this use and could remove the protocol. It does so only when
     // a driver is disconnected, which only our own exclusive opens cause, and the values that are
     // opened here are dropped before those, or belong to consoles and loaded files, which stay.
-    let opened = unsafe { boot::open_protocol::<P>(parameters, OpenProtocolAttributes::GetProtocol) };
+    let opened =
+        unsafe { boot::open_protocol::<P>(parameters, OpenProtocolAttributes::GetProtocol) };
     // An interface without contents would panic on use.
     opened.ok().filter(|protocol| protocol.get().is_some())
 }
@@ -121,7 +122,10 @@ impl From<&DevicePathNode> for Node {
 /// The device path of `handle` as the firmware writes it; empty if it can't.
 pub(crate) fn path_text(handle: Handle) -> String {
     open_shared::<DevicePath>(handle)
-        .and_then(|path| path.to_string16(DisplayOnly(false), AllowShortcuts(false)).ok())
+        .and_then(|path| {
+            path.to_string16(DisplayOnly(false), AllowShortcuts(false))
+                .ok()
+        })
         .map(|text| String::from(&text))
         .unwrap_or_default()
 }

@@ -71,7 +71,9 @@ impl NetworkBoot {
         path.push(0);
         let path = CStr8::from_bytes_with_nul(&path).map_err(|_| FetchError::NotThere)?;
         let mut contents = alloc::vec![0; LARGEST_FILE];
-        let fetched = self.base_code.tftp_read_file(&IpAddr::V4(server), path, Some(&mut contents));
+        let fetched = self
+            .base_code
+            .tftp_read_file(&IpAddr::V4(server), path, Some(&mut contents));
         match fetched {
             Ok(length) => {
                 contents.truncate(usize::try_from(length).unwrap_or(LARGEST_FILE));
@@ -99,11 +101,11 @@ impl NetworkBoot {
         if !mode.started() || mode.using_ipv6() || !mode.dhcp_ack_received() {
             return None;
         }
-        let answers = || answers(mode).filter_map(|payload| DhcpAnswer::new(payload));
+        let answers = || answers(mode).filter_map(DhcpAnswer::new);
         let boot_file = answers().find_map(|answer| answer.boot_file().map(String::from));
         let server = answers().find_map(|answer| answer.file_server());
-        let lease = DhcpAnswer::new(packet_bytes(mode.dhcp_ack()))
-            .and_then(|ack| Lease::from_ack(&ack));
+        let lease =
+            DhcpAnswer::new(packet_bytes(mode.dhcp_ack())).and_then(|ack| Lease::from_ack(&ack));
         Some(Self {
             mac,
             server,

@@ -45,7 +45,10 @@ fn main() -> Status {
     match install(&clock, &mut console) {
         Ok((disk, done, then)) => {
             let name = disk.name();
-            console.line(&format!("ironcast: result ok {done} disk={name} blake3={}", done.hash));
+            console.line(&format!(
+                "ironcast: result ok {done} disk={name} blake3={}",
+                done.hash
+            ));
             follow(then, &disk, &clock, &mut console)
         }
         Err(failure) => {
@@ -78,9 +81,15 @@ fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then
 fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut Console) {
     match source {
         Some(source) => {
-            console.line(&format!("ironcast: settings of {}: {}", source.name, source.words()));
+            console.line(&format!(
+                "ironcast: settings of {}: {}",
+                source.name,
+                source.words()
+            ));
         }
-        None => console.line("ironcast: no settings found; the disk is overwritten only if you agree"),
+        None => {
+            console.line("ironcast: no settings found; the disk is overwritten only if you agree")
+        }
     }
     let (disk, port) = (settings.disk, settings.port_base);
     let (confirm, then) = (settings.confirm, settings.then);

@@ -84,12 +84,17 @@ impl Network {
             mac: card.mac,
             port: settings.port_base,
             address: kept.map_or(settings.ip, Lease::source),
-            renew_at: kept.and_then(|lease| lease.duration).map(|time| now + time / 2),
+            renew_at: kept
+                .and_then(|lease| lease.duration)
+                .map(|time| now + time / 2),
             broadcast: None,
         };
         let Some(address) = network.find_address(clock)? else {
             let what = format!("network card {card} got no address: no DHCP server answered");
-            return Err(Failure::new(what, "check the cable and the server, or set ip="));
+            return Err(Failure::new(
+                what,
+                "check the cable and the server, or set ip=",
+            ));
         };
         let origin = match (kept, settings.ip) {
             (Some(_), _) => "as booted with",

@@ -132,7 +132,9 @@ impl Nic {
         if self.network.mode().state == NetworkState::INITIALIZED {
             return Ok(());
         }
-        let status = initialized.and(started).map_or_else(|e| e.status(), |()| Status::NOT_STARTED);
+        let status = initialized
+            .and(started)
+            .map_or_else(|e| e.status(), |()| Status::NOT_STARTED);
         Err(NicError::NotStarted(status))
     }
 
@@ -156,9 +158,15 @@ impl Nic {
             ReceiveFlags::PROMISCUOUS,
         ];
         for flags in tries.into_iter().filter(|&flags| can.contains(flags)) {
-            let list = flags.contains(ReceiveFlags::MULTICAST).then_some(groups.as_slice());
+            let list = flags
+                .contains(ReceiveFlags::MULTICAST)
+                .then_some(groups.as_slice());
             let disable = ReceiveFlags::empty();
-            if self.network.receive_filters(basic | flags, disable, false, list).is_ok() {
+            if self
+                .network
+                .receive_filters(basic | flags, disable, false, list)
+                .is_ok()
+            {
                 return;
             }
         }
@@ -167,7 +175,9 @@ impl Nic {
     fn allow_broadcast(&mut self) {
         let basic = ReceiveFlags::UNICAST | ReceiveFlags::BROADCAST;
         // Where this fails, the driver lets frames through as it likes; DHCP shows whether it does.
-        let _ = self.network.receive_filters(basic, ReceiveFlags::empty(), true, None);
+        let _ = self
+            .network
+            .receive_filters(basic, ReceiveFlags::empty(), true, None);
     }
 }
 
@@ -184,8 +194,9 @@ impl Drop for Nic {
 
 impl Transmit {
     fn allocate() -> Result<Self, MemoryError> {
-        let free: Result<_, _> =
-            (0..TRANSMIT_BUFFERS).map(|_| Pages::allocate(LARGEST_FRAME)).collect();
+        let free: Result<_, _> = (0..TRANSMIT_BUFFERS)
+            .map(|_| Pages::allocate(LARGEST_FRAME))
+            .collect();
         Ok(Self {
             free: free?,
             sent: Vec::with_capacity(TRANSMIT_BUFFERS),

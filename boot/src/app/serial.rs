@@ -7,10 +7,10 @@ use alloc::collections::VecDeque;
 use core::arch::asm;
 
 use ironcast_proto::time::{Duration, Instant};
+use uefi::Handle;
 use uefi::boot::{self, ScopedProtocol};
 use uefi::proto::console::serial::Serial;
 use uefi::proto::device_path::DevicePath;
-use uefi::Handle;
 
 use super::firmware;
 

@@ -31,8 +31,7 @@ pub(crate) fn choose(
         console.line(&format!("ironcast: disk {disk}"));
     }
     let candidates: Vec<Candidate<'_>> = disks.iter().map(DiskInfo::candidate).collect();
-    let chosen = target::choose(&candidates, choice)
-        .map_err(|error| not_chosen(choice, disks.len(), error))?;
+    let chosen = target::choose(&candidates, choice).map_err(|error| not_chosen(choice, error))?;
     let disk = disks[chosen].clone();
     console.line(&format!("ironcast: the image goes to {}", disk.name()));
     Ok(disk)
@@ -49,7 +48,9 @@ pub(crate) fn confirm(
         return Ok(());
     }
     let name = disk.name();
-    console.line(&format!("ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"));
+    console.line(&format!(
+        "ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"
+    ));
     console.forget_keys();
     let deadline = clock.now() + TIME_TO_AGREE;
     let mut shown = None;
@@ -79,10 +80,13 @@ pub(crate) fn confirm(
 /// The disk can't be written, because of `error`.
 pub(crate) fn unusable(disk: &DiskInfo, error: &DiskError) -> Failure {
     let what = format!("{} can't be used: {error}", disk.name());
-    Failure::new(what, "choose another disk by disk=, or restart this machine")
+    Failure::new(
+        what,
+        "choose another disk by disk=, or restart this machine",
+    )
 }
 
-fn not_chosen(choice: DiskChoice<'_>, found: usize, error: ChoiceError) -> Failure {
+fn not_chosen(choice: DiskChoice<'_>, error: ChoiceError) -> Failure {
     let next = match error {
         ChoiceError::NoDisk => "name a disk by disk=, or look for it in the firmware's setup",
         ChoiceError::NoSuchDisk => "give disk= one of the names shown above",
@@ -90,6 +94,6 @@ fn not_chosen(choice: DiskChoice<'_>, found: usize, error: ChoiceError) -> Failu
         ChoiceError::ReadOnly => "choose another disk by disk=",
         ChoiceError::BootMedium => "start this program from somewhere else, or choose another disk",
     };
-    let what = format!("disk={choice} among {found} found: {error}; nothing was written");
+    let what = format!("disk={choice}: {error}, so nothing was written");
     Failure::new(what, next)
 }

@@ -91,14 +91,20 @@ pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console, clock: &Clock) 
             return Failure::new(what, NEXT);
         }
     };
-    console.line(&format!("ironcast: starting {DEFAULT_LOADER} of {}", disk.name()));
+    console.line(&format!(
+        "ironcast: starting {DEFAULT_LOADER} of {}",
+        disk.name()
+    ));
     console.flush(clock);
     firmware::set_watchdog(LOADER_WATCHDOG);
     let ended = boot::start_image(loaded);
     firmware::set_watchdog(Duration::ZERO);
     let status = ended.map_or_else(|error| error.status(), |()| Status::SUCCESS);
     let name = disk.name();
-    Failure::new(format!("{DEFAULT_LOADER} of {name} came back ({status})"), NEXT)
+    Failure::new(
+        format!("{DEFAULT_LOADER} of {name} came back ({status})"),
+        NEXT,
+    )
 }
 
 /// The file system on the disk at `path` that has the loader.
@@ -111,7 +117,8 @@ fn loader_volume(path: &Path) -> Option<Handle> {
             let root = firmware::open_shared::<SimpleFileSystem>(handle)
                 .and_then(|mut system| system.open_volume().ok());
             root.is_some_and(|mut root| {
-                root.open(DEFAULT_LOADER, FileMode::Read, FileAttribute::empty()).is_ok()
+                root.open(DEFAULT_LOADER, FileMode::Read, FileAttribute::empty())
+                    .is_ok()
             })
         })
 }

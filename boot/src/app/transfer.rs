@@ -11,7 +11,9 @@ use core::net::Ipv4Addr;
 use ironcast_proto::receiver::{self, Transmit};
 use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
-use ironcast_receiver_nostd::engine::{self, Decompress, Engine, Event, Memory, Report, WRITE_SIZE};
+use ironcast_receiver_nostd::engine::{
+    self, Decompress, Engine, Event, Memory, Report, WRITE_SIZE,
+};
 use ironcast_receiver_nostd::gzip::Workspace;
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
 use ironcast_receiver_nostd::settings::Settings;
@@ -59,7 +61,12 @@ pub(crate) struct Hash([u8; 32]);
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bytes, millis) = (self.bytes, self.time.as_millis());
-        write!(f, "bytes={bytes} seconds={}.{:03}", millis / 1000, millis % 1000)
+        write!(
+            f,
+            "bytes={bytes} seconds={}.{:03}",
+            millis / 1000,
+            millis % 1000
+        )
     }
 }
 
@@ -101,11 +108,19 @@ impl<'a> Transfer<'a> {
         target: &mut TargetDisk,
         disk: &DiskInfo,
     ) -> Result<Done, Failure> {
-        let Self { mut config, rendezvous, clock, console } = self;
+        let Self {
+            mut config,
+            rendezvous,
+            clock,
+            console,
+        } = self;
         let mut ring = memory::allocate_ring().map_err(no_memory)?;
         let mut write_buffer = Pages::allocate(WRITE_SIZE).map_err(no_memory)?;
         let mut gzip = Box::new(Workspace::new());
-        console.line(&format!("ironcast: {} KiB of memory for blocks", ring.as_slice().len() >> 10));
+        console.line(&format!(
+            "ironcast: {} KiB of memory for blocks",
+            ring.as_slice().len() >> 10
+        ));
         if let Some(address) = rendezvous.or_else(|| network.broadcast()) {
             config.control_address = address;
         }
@@ -167,7 +182,10 @@ impl<'a> Receiving<'a> {
             group: None,
             started: None,
             worked: now,
-            shown: Shown { at: now, received: 0 },
+            shown: Shown {
+                at: now,
+                received: 0,
+            },
         }
     }
 
@@ -218,7 +236,9 @@ impl<'a> Receiving<'a> {
         for round in 0..POLLS {
             let now = self.clock.now();
             let engine = &mut self.engine;
-            if !link.poll(now, &mut |from, data| engine.handle_datagram(now, from, data)) {
+            if !link.poll(now, &mut |from, data| {
+                engine.handle_datagram(now, from, data)
+            }) {
                 return round > 0;
             }
             self.transmit(link);
@@ -254,7 +274,12 @@ impl<'a> Receiving<'a> {
                     "ironcast: sender {} takes no answers (--async), which this receiver needs",
                     sender.ip()
                 )),
-                Event::Connected { sender, number, block_size, .. } => console.line(&format!(
+                Event::Connected {
+                    sender,
+                    number,
+                    block_size,
+                    ..
+                } => console.line(&format!(
                     "ironcast: connected to {} as receiver {number}, blocks of {block_size} bytes",
                     sender.ip()
                 )),
@@ -347,7 +372,10 @@ fn join(link: &mut Link<'_, &mut Nic>, group: Ipv4Addr, console: &mut Console) {
 }
 
 fn no_memory(error: MemoryError) -> Failure {
-    Failure::new(format!("{error}"), "this machine needs more memory, 128 MiB at least")
+    Failure::new(
+        format!("{error}"),
+        "this machine needs more memory, 128 MiB at least",
+    )
 }
 
 /// Why there is no image on `disk`, and what that means.
@@ -361,6 +389,10 @@ fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> F
             "the disk may be failing: check it, or choose another"
         }
     };
-    let state = if written { "its old contents are lost" } else { "it was not written" };
+    let state = if written {
+        "its old contents are lost"
+    } else {
+        "it was not written"
+    };
     Failure::new(format!("{}: {error} ({state})", disk.name()), next)
 }
