@@ -210,12 +210,13 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         Ok(len > 0)
     }
 
-    /// How far a write goes that must not wait for its last bytes. The first one waits until the image
-    /// has shown what disk it needs.
+    /// How far a write goes that must not wait for its last bytes, once there is nothing else to do. The
+    /// first one waits until the image has shown what disk it needs.
     fn end_under_pressure(&self, arrived: Arrived) -> Option<u64> {
         let end = self.hashed / ALIGNMENT * ALIGNMENT;
+        let is_last = arrived.is_pressed && self.hashed == arrived.upto;
         let is_use = end > self.consumed && end >= image::START_LEN as u64;
-        (arrived.is_pressed && is_use).then_some(end)
+        (is_last && is_use).then_some(end)
     }
 
     fn decode(&mut self) -> Result<bool, Error<D::Error>> {

@@ -168,11 +168,10 @@ impl<'m, D: Device> Link<'m, D> {
             dhcp,
         } = memory;
         let mut sockets = SocketSet::new(&mut sockets[..]);
-        let udp = sockets.add(udp::Socket::new(
-            // Datagrams are taken out before they get to the socket.
-            udp::PacketBuffer::new(&mut [][..], &mut [][..]),
-            udp::PacketBuffer::new(&mut send_metadata[..], &mut send_payload[..]),
-        ));
+        // Datagrams that arrive are taken out before they get to the socket.
+        let none = udp::PacketBuffer::new(&mut [][..], &mut [][..]);
+        let queue = udp::PacketBuffer::new(&mut send_metadata[..], &mut send_payload[..]);
+        let udp = sockets.add(udp::Socket::new(none, queue));
         let mut link = Self {
             device,
             capabilities,
@@ -190,13 +189,7 @@ impl<'m, D: Device> Link<'m, D> {
         link.bind();
         match identity.address {
             AddressSource::Dhcp => {
-                let mut socket = dhcpv4::Socket::new();
-                let mut retry = dhcpv4::RetryConfig::default();
-                retry.discover_timeout = DISCOVER_TIMEOUT;
-                retry.initial_request_timeout = REQUEST_TIMEOUT;
-                socket.set_retry_config(retry);
-                socket.set_receive_packet_buffer(dhcp);
-                link.dhcp = Some(link.sockets.add(socket));
+                link.dhcp = Some(link.sockets.add(dhcp_client(dhcp)));
             }
             AddressSource::Static { ip, prefix, router } => link.set_address(AddressConfig {
                 ip,
@@ -416,6 +409,16 @@ impl<D: Device> fmt::Debug for Link<'_, D> {
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
+}
+
+fn dhcp_client(buffer: &mut [u8]) -> dhcpv4::Socket<'_> {
+    let mut retry = dhcpv4::RetryConfig::default();
+    retry.discover_timeout = DISCOVER_TIMEOUT;
+    retry.initial_request_timeout = REQUEST_TIMEOUT;
+    let mut client = dhcpv4::Socket::new();
+    client.set_retry_config(retry);
+    client.set_receive_packet_buffer(buffer);
+    client
 }
 
 fn network(address: Option<AddressConfig>) -> Option<Ipv4Cidr> {
