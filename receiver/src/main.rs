@@ -1,2 +1,114 @@
-//! Being laid.
-fn main() {}
+//! `ironcast-receiver`: receives an image and writes it, with udp-receiver's command line.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use ironcast_hosted::options::LICENSE;
+use ironcast_hosted::{Console, ExitStatus, report};
+use ironcast_proto::receiver::Failure;
+use ironcast_receiver::options::{Options, OptionsError};
+use ironcast_receiver::{Display, Ending, Target, receive};
+use ironcast_receiver_nostd::engine;
+
+const NAME: &str = "ironcast-receiver";
+
+fn main() -> ExitCode {
+    let options = match Options::parse_from_line(std::env::args_os()) {
+        Ok(options) => options,
+        Err(OptionsError::CommandLine(error)) => {
+            // Fails only if the terminal is gone.
+            let _ = error.print();
+            let usage = error.use_stderr();
+            return if usage {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Success
+            }
+            .into();
+        }
+        Err(OptionsError::Unsupported(error)) => {
+            report(NAME, &error);
+            return ExitStatus::Unsupported.into();
+        }
+    };
+    if options.display.license {
+        println!("{LICENSE}");
+        return ExitStatus::Success.into();
+    }
+    run(&options)
+        .unwrap_or_else(|error| {
+            report(NAME, error.as_ref());
+            ExitStatus::Failed
+        })
+        .into()
+}
+
+fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
+    let settings = options.settings()?;
+    let mut target = Target::open(options.file.as_deref(), options.durability())?;
+    let name = target.name().to_owned();
+    let mut console = Console::open(!options.display.nokbd, false)?;
+    eprintln!("Ironcast-receiver {}", env!("CARGO_PKG_VERSION"));
+    eprintln!("UDP receiver for {name} at {}", settings.interface);
+    let mut display = Display::new(
+        !options.display.no_progress,
+        options.display.stat_period,
+        console.has_keyboard(),
+    );
+    let summary = receive(&settings, &mut target, &mut console, &mut display)?;
+    display.finish(&summary, &name);
+    Ok(match summary.ending {
+        Ending::Complete(_) => ExitStatus::Success,
+        Ending::Stopped(signal) => ExitStatus::Stopped(signal),
+        Ending::Failed(error) => {
+            let status = failure_status(&error);
+            let written = summary.progress.written;
+            report(
+                NAME,
+                &Failed {
+                    name,
+                    written,
+                    error,
+                },
+            );
+            status
+        }
+    })
+}
+
+/// Whose fault it was: a script may want to try again after the network's, but not after the disk's.
+fn failure_status(error: &engine::Error<io::Error>) -> ExitStatus {
+    match error {
+        engine::Error::Transfer(Failure::NotStarted) => ExitStatus::NotStarted,
+        engine::Error::Transfer(_) => ExitStatus::TransferFailed,
+        _ => ExitStatus::Failed,
+    }
+}
+
+/// What became of the target when a transfer failed.
+#[derive(Debug)]
+struct Failed {
+    name: String,
+    written: u64,
+    error: engine::Error<io::Error>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            written,
+            error,
+        } = self;
+        match written {
+            0 => write!(f, "nothing was written to {name}: {error}"),
+            _ => write!(f, "{name} has no complete image: {error}"),
+        }
+    }
+}
+
+impl Error for Failed {}

@@ -1,0 +1,160 @@
+//! The command line: udp-receiver's option names and meanings.
+//!
+//! What udp-receiver has and this program has not yet is in one table, and refused; see
+//! docs/programs.md.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use ironcast_hosted::options::{
+    DisplayOptions, NetworkOptions, Unsupported, UnsupportedError, add_unsupported,
+    parse_milliseconds, parse_seconds, refuse_unsupported,
+};
+use ironcast_hosted::{Interface, InterfaceError, parse_size};
+use ironcast_proto::receiver::Config;
+
+use crate::target::Durability;
+use crate::transfer::Settings;
+
+/// Receives a file from a sender that serves any number of receivers at once.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ironcast-receiver", version, max_term_width = 100)]
+pub struct Options {
+    /// File or device to write [default: stdout]
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Leave it to the system when written data gets to the disk [default: before the end]
+    #[arg(long, short = 'n', overrides_with = "sync")]
+    nosync: bool,
+
+    /// Wait for the disk with every write
+    #[arg(long, short = 'y')]
+    sync: bool,
+
+    #[command(flatten)]
+    network: NetworkOptions,
+
+    /// Bytes of the system's memory for packets that have arrived [default: 8M, or what the system
+    /// allows]
+    #[arg(long, short = 'b', value_name = "BYTES", value_parser = parse_size)]
+    rcvbuf: Option<usize>,
+
+    #[command(flatten)]
+    time: TimeOptions,
+
+    /// What is shown, and the keyboard.
+    #[command(flatten)]
+    pub display: DisplayOptions,
+}
+
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Time")]
+struct TimeOptions {
+    /// Give up if the transfer has not started after so many seconds
+    #[arg(long, short = 's', value_name = "SECONDS", value_parser = parse_seconds)]
+    start_timeout: Option<Duration>,
+
+    /// Give up if the sender says nothing for so many seconds during the transfer [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    receive_timeout: Option<Duration>,
+
+    /// Milliseconds to go on answering after the end [default: 500]
+    #[arg(long, short = 'w', alias = "exitWait", value_name = "MS")]
+    #[arg(value_parser = parse_milliseconds)]
+    exit_wait: Option<Duration>,
+}
+
+/// What the stock receiver is called.
+const STOCK: &str = "udp-receiver";
+
+const fn flag(long: &'static str, short: char, purpose: &'static str) -> Unsupported {
+    Unsupported {
+        long,
+        aliases: &[],
+        short: Some(short),
+        takes_value: false,
+        purpose,
+    }
+}
+
+const fn valued(long: &'static str, short: char, purpose: &'static str) -> Unsupported {
+    Unsupported {
+        takes_value: true,
+        ..flag(long, short, purpose)
+    }
+}
+
+/// udp-receiver's options that are refused for now.
+pub const UNSUPPORTED: &[Unsupported] = &[
+    valued("pipe", 'p', "a command that the data goes through"),
+    valued("log", 'l', "a log file"),
+    valued(
+        "print-uncompressed-position",
+        'x',
+        "the position behind --pipe",
+    ),
+    flag("ignore-lost-data", 'Z', "going on without what was lost"),
+    flag("passive", 'd', "receiving without a word"),
+];
+
+/// Why a command line can't be followed.
+#[derive(Debug)]
+pub enum OptionsError {
+    /// It makes no sense, or asks for help.
+    CommandLine(clap::Error),
+    /// It asks for something that is not there yet.
+    Unsupported(UnsupportedError),
+}
+
+impl Options {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// [`OptionsError`], also if it asks for help or the version.
+    pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
+        let matches = add_unsupported(Self::command(), UNSUPPORTED)
+            .try_get_matches_from(line)
+            .map_err(OptionsError::CommandLine)?;
+        refuse_unsupported(&matches, UNSUPPORTED, STOCK).map_err(OptionsError::Unsupported)?;
+        Self::from_arg_matches(&matches).map_err(OptionsError::CommandLine)
+    }
+
+    /// What is to be done, on the interface that was asked for.
+    ///
+    /// # Errors
+    /// [`InterfaceError`] if there is no such interface.
+    pub fn settings(&self) -> Result<Settings, InterfaceError> {
+        let interface = self.network.find_interface()?;
+        Ok(Settings {
+            protocol: self.protocol(&interface),
+            interface,
+            ttl: self.network.ttl,
+            receive_buffer: self.rcvbuf,
+        })
+    }
+
+    /// When written bytes are to be safe.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        match (self.sync, self.nosync) {
+            (true, _) => Durability::EachWrite,
+            (false, true) => Durability::Never,
+            (false, false) => Durability::AtEnd,
+        }
+    }
+
+    fn protocol(&self, interface: &Interface) -> Config {
+        let default = Config::default();
+        Config {
+            port_base: self.network.portbase,
+            control_address: self.network.control_address(interface),
+            exit_wait: self.time.exit_wait.unwrap_or(default.exit_wait),
+            sender_timeout: self.time.receive_timeout.unwrap_or(default.sender_timeout),
+            start_timeout: self.time.start_timeout,
+            ..default
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Where the image goes: a file, a device, or stdout.
+//!
+//! It is opened at once, so that a mistake shows before the transfer, but a file keeps its old content
+//! until the first byte of the new one is there.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ironcast_receiver_nostd::Disk;
+use rustix::fs::OFlags;
+
+/// When written bytes are safe from a loss of power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Before success is told to the sender.
+    #[default]
+    AtEnd,
+    /// With every write (`--sync`).
+    EachWrite,
+    /// When the system sees fit (`--nosync`).
+    Never,
+}
+
+/// What the image is written to.
+#[derive(Debug)]
+pub struct Target {
+    name: String,
+    file: File,
+    kind: Kind,
+    durability: Durability,
+    begun: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Grows, and starts empty.
+    File,
+    /// Holds so many bytes.
+    BlockDevice(u64),
+    /// A pipe, a terminal: takes bytes, and that is all.
+    Stream,
+}
+
+impl Target {
+    /// Opens the file or device at `path` for writing, or takes stdout if there is none. A file that
+    /// is not there is made. A block device must not be in use, by a mounted file system for one.
+    ///
+    /// # Errors
+    /// [`TargetError`] if it can't be written to.
+    pub fn open(path: Option<&Path>, durability: Durability) -> Result<Self, TargetError> {
+        let Some(path) = path else {
+            let stdout = io::stdout().as_fd().try_clone_to_owned();
+            let file = stdout
+                .map(File::from)
+                .map_err(|source| TargetError::new(Path::new("stdout"), source))?;
+            return Ok(Self::new(
+                "stdout".to_owned(),
+                file,
+                Kind::Stream,
+                durability,
+            ));
+        };
+        let error = |source| TargetError::new(path, source);
+        let exists = fs::metadata(path).map(|metadata| metadata.file_type());
+        let is_block_device = exists.is_ok_and(|kind| kind.is_block_device());
+        let mut flags = OFlags::empty();
+        if is_block_device {
+            // On a device this means: unless something else has it in use.
+            flags |= OFlags::EXCL;
+        }
+        if durability == Durability::EachWrite {
+            flags |= OFlags::SYNC;
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(!is_block_device)
+            .truncate(false)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)
+            .map_err(error)?;
+        let kind = if is_block_device {
+            let size = file.seek(SeekFrom::End(0)).map_err(error)?;
+            file.rewind().map_err(error)?;
+            Kind::BlockDevice(size)
+        } else if file.metadata().map_err(error)?.is_file() {
+            Kind::File
+        } else {
+            Kind::Stream
+        };
+        Ok(Self::new(
+            path.display().to_string(),
+            file,
+            kind,
+            durability,
+        ))
+    }
+
+    fn new(name: String, file: File, kind: Kind, durability: Durability) -> Self {
+        Self {
+            name,
+            file,
+            kind,
+            durability,
+            begun: false,
+        }
+    }
+
+    /// Its name in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Drops what the file held before.
+    fn begin(&mut self) -> io::Result<()> {
+        if !self.begun && self.kind == Kind::File {
+            self.file.set_len(0)?;
+        }
+        self.begun = true;
+        Ok(())
+    }
+}
+
+impl embedded_io::ErrorType for Target {
+    type Error = io::Error;
+}
+
+impl embedded_io::Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.begin()?;
+        loop {
+            match self.file.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.begin()?;
+        match (self.kind, self.durability) {
+            (Kind::Stream, _) | (_, Durability::Never) => Ok(()),
+            (Kind::File | Kind::BlockDevice(_), _) => self.file.sync_all(),
+        }
+    }
+}
+
+impl embedded_io::Seek for Target {
+    fn seek(&mut self, to: embedded_io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(match to {
+            embedded_io::SeekFrom::Start(offset) => SeekFrom::Start(offset),
+            embedded_io::SeekFrom::End(offset) => SeekFrom::End(offset),
+            embedded_io::SeekFrom::Current(offset) => SeekFrom::Current(offset),
+        })
+    }
+}
+
+impl Disk for Target {
+    fn capacity(&self) -> Option<u64> {
+        match self.kind {
+            Kind::BlockDevice(size) => Some(size),
+            Kind::File | Kind::Stream => None,
+        }
+    }
+}
+
+/// Why there is no target.
+#[derive(Debug)]
+pub struct TargetError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl TargetError {
+    fn new(path: &Path, source: io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't write to {}", self.path.display())?;
+        if self.source.kind() == ErrorKind::ResourceBusy {
+            f.write_str(", since it is in use; unmount what is on it")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for TargetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use embedded_io::Write as _;
+
+    use super::*;
+
+    /// A folder of this test's own, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_keeps_its_content_until_the_new_one_comes() {
+        let folder = Folder::new("target-keeps");
+        let path = folder.0.join("image");
+        fs::write(&path, "what was there before").unwrap();
+        let mut target = Target::open(Some(&path), Durability::AtEnd).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"what was there before");
+        assert_eq!(target.write(b"new").unwrap(), 3);
+        target.flush().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(target.capacity(), None);
+    }
+
+    #[test]
+    fn an_empty_image_leaves_an_empty_file() {
+        let folder = Folder::new("target-empty");
+        let path = folder.0.join("image");
+        fs::write(&path, "old").unwrap();
+        let mut target = Target::open(Some(&path), Durability::Never).unwrap();
+        target.flush().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn devices_that_are_no_disks_take_bytes_and_need_no_sync() {
+        let mut target = Target::open(Some(Path::new("/dev/null")), Durability::AtEnd).unwrap();
+        assert_eq!(target.write(b"x").unwrap(), 1);
+        target.flush().unwrap();
+        let mut full = Target::open(Some(Path::new("/dev/full")), Durability::AtEnd).unwrap();
+        assert_eq!(full.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn what_cannot_be_written_to_is_named() {
+        let error = Target::open(Some(Path::new("/nonexistent/x")), Durability::AtEnd).unwrap_err();
+        assert_eq!(error.to_string(), "can't write to /nonexistent/x");
+        assert!(error.source().is_some());
+    }
+}
