@@ -185,7 +185,7 @@ impl Sender {
                 self.poll_transmit(now, buffer)
             }
             State::Transferring(transfer) => {
-                transfer.cut(self.supplied, self.complete);
+                transfer.cut(self.supplied, self.complete, &self.roster);
                 transfer.poll_transmit(now, &mut self.stats, buffer)
             }
             State::Finished(_) => None,

@@ -26,6 +26,8 @@ pub(super) struct Slice {
     ready: BitSet,
     /// Receivers that answered this round.
     answered: BitSet,
+    /// Receivers that answered any round, and so know of the slice.
+    known: BitSet,
     /// Blocks that some receiver lacks.
     wanted: BitSet,
     /// Whether any block was lost on its way to any receiver.
@@ -72,6 +74,7 @@ impl Slice {
             fresh: 0,
             ready: BitSet::EMPTY,
             answered: BitSet::EMPTY,
+            known: BitSet::EMPTY,
             wanted: BitSet::EMPTY,
             lossy: false,
         }
@@ -95,6 +98,11 @@ impl Slice {
     /// Receivers that have the whole slice.
     pub(super) fn ready(&self) -> &BitSet {
         &self.ready
+    }
+
+    /// Receivers that have answered about it.
+    pub(super) fn known(&self) -> &BitSet {
+        &self.known
     }
 
     /// Number of the current round, which is also how often the request was repeated.
@@ -154,6 +162,7 @@ impl Slice {
     pub(super) fn ok(&mut self, number: u16) -> Answer {
         self.ready.insert(usize::from(number));
         self.answered.insert(usize::from(number));
+        self.known.insert(usize::from(number));
         match self.phase {
             // OK carries no rxmit, so only the first round tells what it answers.
             Phase::Asked { at, .. } if self.rxmit == 0 => Answer::Timely(at),
@@ -176,6 +185,7 @@ impl Slice {
         self.lossy |= !missing.is_empty();
         self.wanted = self.wanted.union(&missing);
         self.answered.insert(number);
+        self.known.insert(number);
         timely.map_or(Answer::Counted, Answer::Timely)
     }
 

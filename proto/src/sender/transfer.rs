@@ -21,6 +21,10 @@ use crate::wire::{Data, Message, ReqAck};
 /// Most slices in flight, as stock receivers have room for.
 const IN_FLIGHT: usize = 2;
 
+/// Slices of fewer blocks are not followed before all receivers have answered: such a slice can be
+/// lost as a whole, request and all. Chosen.
+const SHORT_SLICE: u16 = 16;
+
 #[derive(Debug)]
 pub(super) struct Transfer {
     block_size: u16,
@@ -78,13 +82,13 @@ impl Transfer {
 
     /// Cuts the next slice if there is room for one in flight and the stream, known up to `supplied`,
     /// has bytes for it; `complete` tells that it ends there.
-    pub(super) fn cut(&mut self, supplied: u64, complete: bool) {
+    pub(super) fn cut(&mut self, supplied: u64, complete: bool, roster: &Roster) {
         let room = match self.duplex {
             Duplex::Full => self.slices.len() < IN_FLIGHT,
             Duplex::Half => self.slices.is_empty(),
         };
         let unsent = self.slices.back().is_some_and(Slice::is_unsent);
-        if self.ended || !room || unsent {
+        if self.ended || !room || unsent || !self.last_is_known(roster) {
             return;
         }
         let Some(bytes) = self.next_len(supplied, complete) else {
@@ -97,6 +101,17 @@ impl Transfer {
             self.next_base += u64::from(bytes);
             self.ended = bytes == 0;
         }
+    }
+
+    /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of a
+    /// slice before it has heard anything of the one before (docs/protocol.md, "Geometry"). That
+    /// happens to short slices, and to the first one while receivers still join the group.
+    fn last_is_known(&self, roster: &Roster) -> bool {
+        let Some(last) = self.slices.back() else {
+            return true;
+        };
+        let at_risk = last.number == 0 || last.blocks() < SHORT_SLICE;
+        !at_risk || roster.connected().is_subset(last.known())
     }
 
     /// The length of the next slice: whole blocks, or the one block that is left and is shorter, or
@@ -216,5 +231,60 @@ impl Transfer {
 
     fn find(&mut self, number: u32) -> Option<&mut Slice> {
         self.slices.iter_mut().find(|slice| slice.number == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::wire::{MAX_CONTROL_LEN, SliceOk};
+
+    const NOW: Instant = Instant::ZERO;
+    const BLOCK: u64 = 1456;
+
+    /// Sends all that can be sent, and gives the number of the youngest slice in flight.
+    fn youngest(transfer: &mut Transfer, supplied: u64, roster: &Roster) -> u32 {
+        let mut buffer = [0; MAX_CONTROL_LEN];
+        loop {
+            transfer.cut(supplied, true, roster);
+            let sent = transfer.poll_transmit(NOW, &mut Stats::default(), &mut buffer);
+            if sent.is_none() {
+                return transfer.slices.back().unwrap().number;
+            }
+        }
+    }
+
+    #[test]
+    fn first_and_short_slices_are_not_followed_before_all_know_of_them() {
+        let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let mut roster = Roster::new(2);
+        for port in [1, 2] {
+            roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        }
+        let mut transfer = Transfer::new(&Config::default(), nobody);
+        // Slices 0 to 2 of 112 blocks, slice 3 of 15, and the end.
+        let supplied = (3 * 112 + 15) * BLOCK;
+        let mut ok = |transfer: &mut Transfer, number, slice| {
+            let message = Message::Ok(SliceOk { slice });
+            let mut stats = Stats::default();
+            transfer.answer(NOW, number, &message, &mut roster, &mut stats);
+            transfer.settle(&roster);
+            youngest(transfer, supplied, &roster)
+        };
+        assert_eq!(ok(&mut transfer, 0, 7), 0);
+        assert_eq!(ok(&mut transfer, 0, 0), 0, "receiver 1 may not have joined");
+        assert_eq!(ok(&mut transfer, 1, 0), 2, "slices 1 and 2 are long");
+        ok(&mut transfer, 0, 1);
+        assert_eq!(ok(&mut transfer, 1, 1), 3);
+        ok(&mut transfer, 0, 2);
+        assert_eq!(
+            ok(&mut transfer, 1, 2),
+            3,
+            "nobody has answered for slice 3"
+        );
+        assert_eq!(ok(&mut transfer, 0, 3), 3);
+        assert_eq!(ok(&mut transfer, 1, 3), 4);
     }
 }
