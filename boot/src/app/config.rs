@@ -63,6 +63,12 @@ impl Source {
         Ok(settings)
     }
 
+    /// A source of `text`; `None` if it has no words, which is as good as not being there.
+    fn new(text: String, name: String) -> Option<Self> {
+        let source = Self { text, name };
+        (!source.words().is_empty()).then_some(source)
+    }
+
     /// The words, in one line, for people to read.
     pub(crate) fn words(&self) -> String {
         let lines = self
@@ -105,10 +111,7 @@ fn beside_the_program(console: &mut Console) -> Option<Source> {
     let image = firmware::open_shared::<LoadedImage>(boot::image_handle())?;
     let path = format!("{}{FILE}", folder_of(&image));
     match read_file(&image, &path)? {
-        Ok(contents) => Some(Source {
-            text: String::from_utf8_lossy(&contents).into_owned(),
-            name: path,
-        }),
+        Ok(contents) => Source::new(String::from_utf8_lossy(&contents).into_owned(), path),
         Err(status) => {
             console.line(&format!("ironcast: {path} can't be read ({status})"));
             None
@@ -172,10 +175,11 @@ fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Option<Source
     for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
         match boot.fetch(&name) {
             Ok(contents) => {
-                return Some(Source {
-                    text: String::from_utf8_lossy(&contents).into_owned(),
-                    name: format!("tftp://{server}/{name}"),
-                });
+                let text = String::from_utf8_lossy(&contents).into_owned();
+                let source = Source::new(text, format!("tftp://{server}/{name}"));
+                if source.is_some() {
+                    return source;
+                }
             }
             Err(FetchError::NotThere) => {}
             Err(error) => {
