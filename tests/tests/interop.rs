@@ -505,7 +505,7 @@ fn options_that_are_not_supported_are_refused_by_name() -> Result<(), LabError> 
 fn options_that_make_no_sense_are_refused() -> Result<(), LabError> {
     let senseless: &[&[&str]] = &[
         &["--portbase", "9001"],
-        &["--blocksize", "9000"],
+        &["--blocksize", "7"],
         &["--no-such-option"],
         &["--interface", "nosuch0"],
     ];
