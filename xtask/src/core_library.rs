@@ -159,8 +159,10 @@ fn by_source(target: Target) -> Result<Builder> {
     if !has_library(&sysroot.join("lib/rustlib/src/rust")) {
         let version = toolchain_version()?;
         let source = library_source(&version)?;
-        let wrapper = sysroot_with_source(&sysroot, &source)?;
-        environment.push(("RUSTC".to_owned(), wrapper.into()));
+        let own = sysroot_with_source(&sysroot, &source)?;
+        environment.push(("RUSTC".to_owned(), own.join("rustc").into()));
+        // clippy starts no compiler but is one, and asks here.
+        environment.push(("SYSROOT".to_owned(), own.into()));
     }
     Ok(Builder {
         way: Way::Source,
@@ -240,14 +242,14 @@ fn library_source(version: &str) -> Result<PathBuf> {
     )
 }
 
-/// Makes a system root that has everything of `sysroot` and the library's `source`, by links, and
-/// gives the path of a compiler that uses it.
+/// Makes a system root that has everything of `sysroot` and the library's `source`, by links, with a
+/// compiler `rustc` that uses it, and gives its path.
 ///
 /// cargo asks the compiler where the source is, so a script in the compiler's place is enough, and
 /// the toolchain stays as rustup knows it.
 fn sysroot_with_source(sysroot: &Path, source: &Path) -> Result<PathBuf> {
     let own = paths::cargo_target().join("cross/sysroot");
-    let make = || -> std::io::Result<PathBuf> {
+    let make = || -> std::io::Result<()> {
         if own.exists() {
             fs::remove_dir_all(&own)?;
         }
@@ -262,10 +264,10 @@ fn sysroot_with_source(sysroot: &Path, source: &Path) -> Result<PathBuf> {
             own.display()
         );
         fs::write(&script, text)?;
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-        Ok(script)
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
     };
-    make().with_context(|| format!("cannot make a system root in {}", own.display()))
+    make().with_context(|| format!("cannot make a system root in {}", own.display()))?;
+    Ok(own)
 }
 
 /// Links every entry of `from` into `into`, but what is there already.
