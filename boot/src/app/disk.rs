@@ -1,7 +1,9 @@
 //! The firmware's disks, and the one that is written.
 //!
 //! Only whole disks count; partitions are the image's own business. The one that is written is opened
-//! exclusively, so that no file system driver of the firmware writes something old back over it.
+//! exclusively, so that no file system driver of the firmware writes something old back over it. What
+//! was written is read back at once and compared: drivers have been seen to call writes successful
+//! that their disk had refused.
 
 use alloc::format;
 use alloc::string::String;
@@ -196,6 +198,8 @@ pub(crate) struct TargetDisk {
     position: u64,
     /// Memory that every driver can read, for what isn't aligned or doesn't fill a sector.
     bounce: Pages,
+    /// What is read back.
+    check: Pages,
     /// Whether the old partition table's copy at the end has been looked for.
     cleared: bool,
 }
@@ -214,6 +218,7 @@ impl TargetDisk {
         Ok(Self {
             alignment: (media.io_align() as usize).max(1),
             bounce: Pages::allocate(WRITE_SIZE.max(sector))?,
+            check: Pages::allocate(WRITE_SIZE.max(sector))?,
             block_io,
             bytes,
             sector,
@@ -240,14 +245,12 @@ impl TargetDisk {
         self.block_io.write_blocks(id, last, block).map_err(at)
     }
 
-    /// Writes whole sectors at the position.
+    /// Writes whole sectors at the position, and checks them.
     fn write_sectors(&mut self, data: &[u8]) -> Result<usize, DiskError> {
-        let id = self.block_io.media().media_id();
-        let block = self.position / self.sector as u64;
         let whole = data.len().min(WRITE_SIZE) / self.sector * self.sector;
         let data = &data[..whole];
-        let aligned = data.as_ptr().addr().is_multiple_of(self.alignment);
-        let written = if aligned {
+        let (id, block) = (self.block_io.media().media_id(), self.block());
+        let written = if data.as_ptr().addr().is_multiple_of(self.alignment) {
             self.block_io.write_blocks(id, block, data)
         } else {
             let bounce = &mut self.bounce.as_mut_slice()[..whole];
@@ -255,21 +258,53 @@ impl TargetDisk {
             self.block_io.write_blocks(id, block, bounce)
         };
         written.map_err(|error| DiskError::Failed(error.status(), block))?;
+        self.compare(data)?;
         Ok(whole)
     }
 
-    /// Writes a part of the sector that the position is in, which keeps the rest of it.
+    /// Writes a part of the sector that the position is in, which keeps the rest of it, and checks it.
     fn write_part(&mut self, data: &[u8]) -> Result<usize, DiskError> {
-        let id = self.block_io.media().media_id();
-        let block = self.position / self.sector as u64;
+        let (id, block) = (self.block_io.media().media_id(), self.block());
         let start = (self.position % self.sector as u64) as usize;
         let part = data.len().min(self.sector - start);
+        let mut sector = alloc::vec![0; self.sector];
+        self.read(block, self.sector)?;
+        sector.copy_from_slice(&self.check.as_slice()[..self.sector]);
+        sector[start..start + part].copy_from_slice(&data[..part]);
         let bounce = &mut self.bounce.as_mut_slice()[..self.sector];
-        let at = |error: uefi::Error| DiskError::Failed(error.status(), block);
-        self.block_io.read_blocks(id, block, bounce).map_err(at)?;
-        bounce[start..start + part].copy_from_slice(&data[..part]);
-        self.block_io.write_blocks(id, block, bounce).map_err(at)?;
+        bounce.copy_from_slice(&sector);
+        self.block_io
+            .write_blocks(id, block, bounce)
+            .map_err(|error| DiskError::Failed(error.status(), block))?;
+        self.compare(&sector)?;
         Ok(part)
+    }
+
+    /// Makes sure that the sectors at the position have these contents.
+    fn compare(&mut self, data: &[u8]) -> Result<(), DiskError> {
+        let (block, sector) = (self.block(), self.sector);
+        self.read(block, data.len())?;
+        let check = &self.check.as_slice()[..data.len()];
+        if check == data {
+            return Ok(());
+        }
+        let mut sectors = data.chunks(sector).zip(check.chunks(sector));
+        let same = sectors.position(|(data, check)| data != check).unwrap_or(0);
+        Err(DiskError::Differs(block + same as u64))
+    }
+
+    /// Reads sectors from `block` on.
+    fn read(&mut self, block: u64, bytes: usize) -> Result<(), DiskError> {
+        let id = self.block_io.media().media_id();
+        let check = &mut self.check.as_mut_slice()[..bytes];
+        self.block_io
+            .read_blocks(id, block, check)
+            .map_err(|error| DiskError::Failed(error.status(), block))
+    }
+
+    /// The sector that the position is in.
+    fn block(&self) -> u64 {
+        self.position / self.sector as u64
     }
 }
 
@@ -332,6 +367,8 @@ pub(crate) enum DiskError {
     Memory(MemoryError),
     /// It refused to read or write at a sector.
     Failed(Status, u64),
+    /// It keeps something else at a sector than what was written there.
+    Differs(u64),
     /// It could not make sure that what was written is kept.
     NotFlushed(Status),
     /// It ends here.
@@ -352,6 +389,9 @@ impl fmt::Display for DiskError {
             Self::Memory(error) => error.fmt(f),
             Self::Failed(status, sector) => {
                 write!(f, "its driver reports {status} at sector {sector}")
+            }
+            Self::Differs(sector) => {
+                write!(f, "what is read back at sector {sector} isn't what was written")
             }
             Self::NotFlushed(status) => {
                 write!(f, "its driver could not empty the disk's cache ({status})")
