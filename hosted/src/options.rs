@@ -1,14 +1,16 @@
 //! The options that both programs have, and the way to refuse stock options that they don't have yet.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::Ipv4Addr;
 
 use clap::builder::ValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Parser};
 use ironcast_proto::time::Duration;
 
+use crate::exit::{ExitStatus, report};
 use crate::interface::{Interface, InterfaceError};
 
 /// What a program says about its licence.
@@ -109,73 +111,126 @@ pub struct Unsupported {
     pub purpose: &'static str,
 }
 
-/// Why a command line was refused: an option that is not supported yet.
-#[derive(Debug)]
-pub struct UnsupportedError {
-    option: &'static str,
-    purpose: &'static str,
-    stock: &'static str,
-}
+impl Unsupported {
+    /// An option without a value.
+    #[must_use]
+    pub const fn flag(long: &'static str, short: Option<char>, purpose: &'static str) -> Self {
+        Self {
+            long,
+            aliases: &[],
+            short,
+            takes_value: false,
+            purpose,
+        }
+    }
 
-impl fmt::Display for UnsupportedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "--{} is not supported yet ({}): leave it out, or use {}",
-            self.option, self.purpose, self.stock
-        )
+    /// An option with a value.
+    #[must_use]
+    pub const fn valued(long: &'static str, short: Option<char>, purpose: &'static str) -> Self {
+        Self {
+            takes_value: true,
+            ..Self::flag(long, short, purpose)
+        }
     }
 }
 
-impl Error for UnsupportedError {}
-
-/// Adds the options of `table` to a program's, in the place of `stock`'s. As with getopt, names may be
-/// cut as long as they stay unambiguous, and of repeated options the last one counts.
-#[must_use]
-pub fn add_unsupported(command: Command, table: &'static [Unsupported]) -> Command {
-    let command = command.infer_long_args(true).args_override_self(true);
-    table.iter().fold(command, |command, option| {
-        let arg = Arg::new(option.long)
-            .long(option.long)
-            .aliases(option.aliases)
-            .help(option.purpose)
-            .help_heading("Not supported yet, and refused");
-        let arg = match option.short {
-            Some(short) => arg.short(short),
-            None => arg,
-        };
-        command.arg(if option.takes_value {
-            arg.action(ArgAction::Set)
-                .num_args(1)
-                .value_name("VALUE")
-                .allow_hyphen_values(true)
-                .value_parser(ValueParser::os_string())
-        } else {
-            // Counted, since some may be given twice.
-            arg.action(ArgAction::Count)
-        })
-    })
+/// Why a command line can't be followed.
+#[derive(Debug)]
+pub enum OptionsError {
+    /// It makes no sense, or asks for help or the version.
+    CommandLine(clap::Error),
+    /// It asks for something that is not there yet.
+    Unsupported {
+        /// The option.
+        option: &'static Unsupported,
+        /// The stock program that has it.
+        stock: &'static str,
+    },
 }
 
-/// Refuses the command line if an option of `table` is on it.
+impl OptionsError {
+    /// Tells the person at `program`'s terminal, and gives the status to end with.
+    #[must_use]
+    pub fn tell(&self, program: &str) -> ExitStatus {
+        match self {
+            Self::CommandLine(error) => {
+                // Fails only if the terminal is gone.
+                let _ = error.print();
+                match error.use_stderr() {
+                    true => ExitStatus::Usage,
+                    false => ExitStatus::Success,
+                }
+            }
+            Self::Unsupported { .. } => {
+                report(program, self);
+                ExitStatus::Unsupported
+            }
+        }
+    }
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine(error) => error.fmt(f),
+            Self::Unsupported { option, stock } => write!(
+                f,
+                "--{} is not supported yet ({}): leave it out, or use {stock}",
+                option.long, option.purpose
+            ),
+        }
+    }
+}
+
+impl Error for OptionsError {}
+
+/// Reads a command line, the program's name first, as the `stock` program would: names may be cut as
+/// long as they stay unambiguous, and of repeated options the last one counts. Options in `table` are
+/// known, and refused.
 ///
 /// # Errors
-/// [`UnsupportedError`] for the first one, in the table's order.
-pub fn refuse_unsupported(
-    matches: &ArgMatches,
+/// [`OptionsError`], also if the command line asks for help or the version.
+pub fn parse<O: Parser>(
+    line: impl IntoIterator<Item = OsString>,
     table: &'static [Unsupported],
     stock: &'static str,
-) -> Result<(), UnsupportedError> {
-    let given =
-        |option: &&Unsupported| matches.value_source(option.long) == Some(ValueSource::CommandLine);
-    match table.iter().find(given) {
-        Some(option) => Err(UnsupportedError {
-            option: option.long,
-            purpose: option.purpose,
-            stock,
-        }),
-        None => Ok(()),
+) -> Result<O, OptionsError> {
+    let command = O::command()
+        .infer_long_args(true)
+        .args_override_self(true)
+        .args(table.iter().map(unsupported_arg));
+    let matches = command
+        .try_get_matches_from(line)
+        .map_err(OptionsError::CommandLine)?;
+    if let Some(option) = table.iter().find(|option| is_given(&matches, option)) {
+        return Err(OptionsError::Unsupported { option, stock });
     }
+    O::from_arg_matches(&matches).map_err(OptionsError::CommandLine)
+}
+
+fn unsupported_arg(option: &'static Unsupported) -> Arg {
+    let arg = Arg::new(option.long)
+        .long(option.long)
+        .aliases(option.aliases)
+        .help(option.purpose)
+        .help_heading("Not supported yet, and refused");
+    let arg = match option.short {
+        Some(short) => arg.short(short),
+        None => arg,
+    };
+    if option.takes_value {
+        arg.action(ArgAction::Set)
+            .value_name("VALUE")
+            .allow_hyphen_values(true)
+            .value_parser(ValueParser::os_string())
+    } else {
+        // Counted, since some may be given twice.
+        arg.action(ArgAction::Count)
+    }
+}
+
+fn is_given(matches: &ArgMatches, option: &Unsupported) -> bool {
+    matches.value_source(option.long) == Some(ValueSource::CommandLine)
 }
 
 /// Reads a number of seconds.
@@ -208,44 +263,61 @@ mod tests {
 
     const TABLE: &[Unsupported] = &[
         Unsupported {
-            long: "fec",
             aliases: &["forward"],
-            short: Some('F'),
-            takes_value: true,
-            purpose: "forward error correction",
+            ..Unsupported::valued("fec", Some('F'), "forward error correction")
         },
-        Unsupported {
-            long: "daemon-mode",
-            aliases: &[],
-            short: Some('D'),
-            takes_value: false,
-            purpose: "run as a daemon",
-        },
+        Unsupported::flag("daemon-mode", Some('D'), "run as a daemon"),
     ];
 
-    fn refusal(arguments: &[&str]) -> Option<String> {
-        let command = add_unsupported(Command::new("x"), TABLE);
-        let arguments = [&["x"], arguments].concat();
-        let matches = command.try_get_matches_from(arguments).unwrap();
-        refuse_unsupported(&matches, TABLE, "udp-x")
-            .err()
-            .map(|error| error.to_string())
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        network: NetworkOptions,
+        #[command(flatten)]
+        display: DisplayOptions,
+    }
+
+    fn parsed(arguments: &[&str]) -> Result<Program, OptionsError> {
+        let line = ["program"].iter().chain(arguments).map(OsString::from);
+        parse(line, TABLE, "udp-program")
     }
 
     #[test]
     fn each_spelling_of_an_unsupported_option_is_refused_by_its_name() {
-        let fec = "--fec is not supported yet (forward error correction): \
-                   leave it out, or use udp-x";
         for arguments in [
             ["--fec", "8x8/128"],
             ["-F", "8x8"],
             ["--forw", "-1"],
             ["--fe", "x"],
         ] {
-            assert_eq!(refusal(&arguments).as_deref(), Some(fec));
+            assert_eq!(
+                parsed(&arguments).unwrap_err().to_string(),
+                "--fec is not supported yet (forward error correction): \
+                 leave it out, or use udp-program"
+            );
         }
-        assert!(refusal(&["-D", "--daemon-mode"]).is_some());
-        assert_eq!(refusal(&[]), None);
+        let twice = parsed(&["-D", "--daemon-mode"]).unwrap_err();
+        assert!(twice.to_string().starts_with("--daemon-mode"));
+    }
+
+    #[test]
+    fn names_may_be_cut_and_the_last_of_several_counts() {
+        let program = parsed(&[
+            "--portb=9002",
+            "-kP",
+            "9004",
+            "--mcast-all-addr",
+            "224.0.0.1",
+        ]);
+        let program = program.unwrap();
+        assert_eq!(program.network.portbase, 9004);
+        assert_eq!(
+            program.network.mcast_rdv_address,
+            Some(Ipv4Addr::new(224, 0, 0, 1))
+        );
+        assert!(program.display.nokbd);
+        // Of --nokbd and --no-progress.
+        assert!(parsed(&["--no"]).is_err());
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub struct ProgressLine {
     enabled: bool,
     period: Duration,
     due: Instant,
-    /// Characters of the line that is shown; 0 if the cursor is at the start of an empty one.
-    shown: usize,
+    /// The line that is shown; empty if there is none.
+    shown: String,
 }
 
 impl ProgressLine {
@@ -24,7 +24,7 @@ impl ProgressLine {
             enabled,
             period,
             due: Instant::ZERO,
-            shown: 0,
+            shown: String::new(),
         }
     }
 
@@ -58,16 +58,22 @@ impl ProgressLine {
 
     /// Ends the line that is shown.
     fn end(&mut self) {
-        if self.shown > 0 {
-            self.shown = 0;
+        if !self.shown.is_empty() {
+            self.shown.clear();
             eprintln!();
         }
     }
 
     fn show(&mut self, text: &str) {
-        let width = text.chars().count();
-        let rest = self.shown.saturating_sub(width);
-        self.shown = width;
+        if self.shown == text {
+            return;
+        }
+        let rest = self
+            .shown
+            .chars()
+            .count()
+            .saturating_sub(text.chars().count());
+        text.clone_into(&mut self.shown);
         // There is nobody to tell that stderr does not work.
         let _ = write!(io::stderr(), "{text}{:rest$}\r", "");
     }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{Console, ExitStatus, report};
 use ironcast_proto::receiver::Failure;
-use ironcast_receiver::options::{Options, OptionsError};
+use ironcast_receiver::options::Options;
 use ironcast_receiver::{Display, Ending, Target, receive};
 use ironcast_receiver_nostd::engine;
 
@@ -19,21 +19,7 @@ const NAME: &str = "ironcast-receiver";
 fn main() -> ExitCode {
     let options = match Options::parse_from_line(std::env::args_os()) {
         Ok(options) => options,
-        Err(OptionsError::CommandLine(error)) => {
-            // Fails only if the terminal is gone.
-            let _ = error.print();
-            let usage = error.use_stderr();
-            return if usage {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Success
-            }
-            .into();
-        }
-        Err(OptionsError::Unsupported(error)) => {
-            report(NAME, &error);
-            return ExitStatus::Unsupported.into();
-        }
+        Err(error) => return error.tell(NAME).into(),
     };
     if options.display.license {
         println!("{LICENSE}");

@@ -7,10 +7,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 use ironcast_hosted::options::{
-    DisplayOptions, NetworkOptions, Unsupported, UnsupportedError, add_unsupported,
-    parse_milliseconds, parse_seconds, refuse_unsupported,
+    self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_milliseconds,
+    parse_seconds,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
 use ironcast_proto::receiver::Config;
@@ -70,44 +70,22 @@ struct TimeOptions {
 /// What the stock receiver is called.
 const STOCK: &str = "udp-receiver";
 
-const fn flag(long: &'static str, short: char, purpose: &'static str) -> Unsupported {
-    Unsupported {
-        long,
-        aliases: &[],
-        short: Some(short),
-        takes_value: false,
-        purpose,
-    }
-}
-
-const fn valued(long: &'static str, short: char, purpose: &'static str) -> Unsupported {
-    Unsupported {
-        takes_value: true,
-        ..flag(long, short, purpose)
-    }
-}
-
 /// udp-receiver's options that are refused for now.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    valued("pipe", 'p', "a command that the data goes through"),
-    valued("log", 'l', "a log file"),
-    valued(
+    Unsupported::valued("pipe", Some('p'), "a command that the data goes through"),
+    Unsupported::valued("log", Some('l'), "a log file"),
+    Unsupported::valued(
         "print-uncompressed-position",
-        'x',
+        Some('x'),
         "the position behind --pipe",
     ),
-    flag("ignore-lost-data", 'Z', "going on without what was lost"),
-    flag("passive", 'd', "receiving without a word"),
+    Unsupported::flag(
+        "ignore-lost-data",
+        Some('Z'),
+        "going on without what was lost",
+    ),
+    Unsupported::flag("passive", Some('d'), "receiving without a word"),
 ];
-
-/// Why a command line can't be followed.
-#[derive(Debug)]
-pub enum OptionsError {
-    /// It makes no sense, or asks for help.
-    CommandLine(clap::Error),
-    /// It asks for something that is not there yet.
-    Unsupported(UnsupportedError),
-}
 
 impl Options {
     /// Reads a command line, the program's name first.
@@ -115,11 +93,7 @@ impl Options {
     /// # Errors
     /// [`OptionsError`], also if it asks for help or the version.
     pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
-        let matches = add_unsupported(Self::command(), UNSUPPORTED)
-            .try_get_matches_from(line)
-            .map_err(OptionsError::CommandLine)?;
-        refuse_unsupported(&matches, UNSUPPORTED, STOCK).map_err(OptionsError::Unsupported)?;
-        Self::from_arg_matches(&matches).map_err(OptionsError::CommandLine)
+        options::parse(line, UNSUPPORTED, STOCK)
     }
 
     /// What is to be done, on the interface that was asked for.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{Console, ExitStatus, report};
 use ironcast_proto::sender::Outcome;
-use ironcast_sender::options::{Options, OptionsError};
+use ironcast_sender::options::Options;
 use ironcast_sender::{Chunking, Display, Ending, Settings, Source, send};
 
 const NAME: &str = "ironcast-sender";
@@ -16,21 +16,7 @@ const NAME: &str = "ironcast-sender";
 fn main() -> ExitCode {
     let options = match Options::parse_from_line(std::env::args_os()) {
         Ok(options) => options,
-        Err(OptionsError::CommandLine(error)) => {
-            // Fails only if the terminal is gone.
-            let _ = error.print();
-            let usage = error.use_stderr();
-            return if usage {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Success
-            }
-            .into();
-        }
-        Err(OptionsError::Unsupported(error)) => {
-            report(NAME, &error);
-            return ExitStatus::Unsupported.into();
-        }
+        Err(error) => return error.tell(NAME).into(),
     };
     if options.display.license {
         println!("{LICENSE}");

@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Parser;
 use clap::builder::RangedU64ValueParser;
-use clap::{CommandFactory, FromArgMatches, Parser};
 use ironcast_hosted::options::{
-    DisplayOptions, NetworkOptions, Unsupported, UnsupportedError, add_unsupported,
-    parse_milliseconds, parse_seconds, refuse_unsupported,
+    self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_milliseconds,
+    parse_seconds,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
 use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
@@ -132,68 +132,42 @@ struct DataOptions {
 /// What the stock sender is called.
 const STOCK: &str = "udp-sender";
 
-const fn flag(long: &'static str, short: Option<char>, purpose: &'static str) -> Unsupported {
-    Unsupported {
-        long,
-        aliases: &[],
-        short,
-        takes_value: false,
-        purpose,
-    }
-}
-
-const fn valued(long: &'static str, short: Option<char>, purpose: &'static str) -> Unsupported {
-    Unsupported {
-        takes_value: true,
-        ..flag(long, short, purpose)
-    }
-}
-
 /// udp-sender's options that are refused for now.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    valued("pipe", Some('p'), "a command that the data goes through"),
-    flag("async", Some('a'), "transfers without a way back"),
-    valued("fec", Some('F'), "forward error correction"),
+    Unsupported::valued("pipe", Some('p'), "a command that the data goes through"),
+    Unsupported::flag("async", Some('a'), "transfers without a way back"),
+    Unsupported::valued("fec", Some('F'), "forward error correction"),
     Unsupported {
         aliases: &["max_bitrate"],
-        ..valued("max-bitrate", Some('r'), "a limit to the rate")
+        ..Unsupported::valued("max-bitrate", Some('r'), "a limit to the rate")
     },
-    flag(
+    Unsupported::flag(
         "autorate",
         Some('A'),
         "a rate that follows the network's queue",
     ),
-    valued(
+    Unsupported::valued(
         "rate-governor",
         Some('g'),
         "a loadable module that sets the rate",
     ),
-    flag("streaming", Some('Z'), "receivers that join in the middle"),
-    valued(
+    Unsupported::flag("streaming", Some('Z'), "receivers that join in the middle"),
+    Unsupported::valued(
         "rehello-offset",
         None,
         "when receivers are told that they can join",
     ),
-    valued("log", Some('l'), "a log file"),
-    valued("bw-period", None, "the rate of each period in the log file"),
-    valued(
+    Unsupported::valued("log", Some('l'), "a log file"),
+    Unsupported::valued("bw-period", None, "the rate of each period in the log file"),
+    Unsupported::valued(
         "print-uncompressed-position",
         Some('x'),
         "the position before --pipe",
     ),
-    flag("daemon-mode", Some('D'), "one transfer after the other"),
-    valued("pid-file", None, "a file with the daemon's process number"),
-    flag("kill", Some('K'), "the end of a daemon"),
+    Unsupported::flag("daemon-mode", Some('D'), "one transfer after the other"),
+    Unsupported::valued("pid-file", None, "a file with the daemon's process number"),
+    Unsupported::flag("kill", Some('K'), "the end of a daemon"),
 ];
-
-/// Why a command line can't be followed.
-#[derive(Debug)]
-pub enum OptionsError {
-    /// It makes no sense, or asks for help.
-    CommandLine(clap::Error),
-    /// It asks for something that is not there yet.
-    Unsupported(UnsupportedError),
-}
 
 impl Options {
     /// Reads a command line, the program's name first.
@@ -201,11 +175,7 @@ impl Options {
     /// # Errors
     /// [`OptionsError`], also if it asks for help or the version.
     pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
-        let matches = add_unsupported(Self::command(), UNSUPPORTED)
-            .try_get_matches_from(line)
-            .map_err(OptionsError::CommandLine)?;
-        refuse_unsupported(&matches, UNSUPPORTED, STOCK).map_err(OptionsError::Unsupported)?;
-        Self::from_arg_matches(&matches).map_err(OptionsError::CommandLine)
+        options::parse(line, UNSUPPORTED, STOCK)
     }
 
     /// What is to be done, on the interface that was asked for.

@@ -20,6 +20,9 @@ use crate::source::{Source, SourceError};
 /// Datagrams sent between looks at what has arrived. An answer waits for no more than these.
 const BURST: usize = 32;
 
+/// Datagrams taken at a time: an answer of each receiver. So a flood of them stops nothing else.
+const ANSWER_BURST: usize = 1024;
+
 /// Memory for answers that have arrived: 1024 receivers may answer at once.
 const ANSWERS: usize = 1 << 20;
 
@@ -311,7 +314,10 @@ impl Transfer {
 
     fn receive(&mut self, buffer: &mut [u8]) {
         let now = self.clock.now();
-        while let Some((from, len)) = self.endpoint.receive(buffer) {
+        for _ in 0..ANSWER_BURST {
+            let Some((from, len)) = self.endpoint.receive(buffer) else {
+                return;
+            };
             self.machine.handle_datagram(now, from, &buffer[..len]);
         }
     }
