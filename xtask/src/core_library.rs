@@ -7,6 +7,7 @@
 //! source, from packages that are unpacked beside and not installed. docs/decisions/efi-build.md
 //! has the reasons.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -32,7 +33,16 @@ const RUSTUP_PATIENCE: Duration = Duration::from_secs(180);
 const NEWER_SUITES: &[&str] = &["stable-backports", "testing", "unstable", "devel"];
 
 /// Debian's newest compiler, kept up for its web browsers in every supported release, and a linker.
-const DISTRIBUTION_COMPILER: &[&str] = &["cargo-web", "rustc-web", "rust-web-src", "lld"];
+const DISTRIBUTION_COMPILER: &[&str] = &[
+    "cargo-web",
+    "rustc-web",
+    "rust-web-clippy",
+    "rust-web-src",
+    "lld",
+];
+
+/// The environment variable that names the only way to try, for testing each.
+const WAY: &str = "IRONCAST_CORE_LIBRARY";
 
 /// Which way the core library comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -63,12 +73,13 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Finds a way to build for `target`, the first that works of [`Way`]'s order, or only
-    /// `forced`.
+    /// Finds a way to build for `target`, the first that works of [`Way`]'s order, or only the one
+    /// that the environment variable [`WAY`] names.
     ///
     /// Fails if none works, with the reason of each.
-    pub(crate) fn find(target: Target, forced: Option<Way>) -> Result<Self> {
+    pub(crate) fn find(target: Target) -> Result<Self> {
         let mut reasons = Vec::new();
+        let forced = forced_way()?;
         for &way in Way::value_variants() {
             if forced.is_some_and(|forced| forced != way) {
                 continue;
@@ -127,6 +138,14 @@ impl Builder {
         };
         paths::cargo_target().join("cross").join(way)
     }
+}
+
+fn forced_way() -> Result<Option<Way>> {
+    let Ok(name) = env::var(WAY) else {
+        return Ok(None);
+    };
+    let way = Way::from_str(&name, true);
+    way.map(Some).map_err(|reason| anyhow!("{WAY}: {reason}"))
 }
 
 fn by_rustup(target: Target) -> Result<Builder> {
@@ -188,6 +207,10 @@ fn by_distribution(target: Target) -> Result<Builder> {
         "CARGO_TARGET_{}_LINKER",
         target.name.to_uppercase().replace('-', "_")
     );
+    // Where cargo looks for clippy and rustdoc: rustup's don't fit this compiler.
+    let mut path = usr("bin").into_os_string();
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
     Ok(Builder {
         way: Way::Distribution,
         target,
@@ -200,6 +223,7 @@ fn by_distribution(target: Target) -> Result<Builder> {
                 usr("lib/x86_64-linux-gnu").into(),
             ),
             (linker_variable, linker.into()),
+            ("PATH".to_owned(), path),
         ],
     })
 }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::core_library::{Builder, Target, Way};
+use crate::core_library::{Builder, Target};
 use crate::paths;
 use crate::run::run as run_command;
 
@@ -21,20 +21,16 @@ const TARGET: Target = Target {
 
 /// Settings of `cargo xtask efi`.
 #[derive(Args)]
-pub(crate) struct Options {
-    /// Get the core library this way only, instead of the first that works
-    #[arg(long)]
-    way: Option<Way>,
+pub(crate) struct Options {}
+
+/// Builds `target/efi/ironcast.efi`.
+pub(crate) fn run(_options: &Options) -> Result<()> {
+    build()
 }
 
 /// Builds `target/efi/ironcast.efi`.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    build(options.way)
-}
-
-/// Builds `target/efi/ironcast.efi`, with the core library got by `way` if that is given.
-pub(crate) fn build(way: Option<Way>) -> Result<()> {
-    let builder = Builder::find(TARGET, way)?;
+pub(crate) fn build() -> Result<()> {
+    let builder = Builder::find(TARGET)?;
     run_command(
         builder
             .cargo("build")
@@ -60,14 +56,14 @@ pub(crate) fn build(way: Option<Way>) -> Result<()> {
 
 /// Lints the UEFI application for its own target.
 pub(crate) fn lint() -> Result<()> {
-    let mut clippy = Builder::find(TARGET, None)?.cargo("clippy");
+    let mut clippy = Builder::find(TARGET)?.cargo("clippy");
     clippy.args(["--package", "ironcast-boot", "--", "-D", "warnings"]);
     run_command(&mut clippy)
 }
 
 /// Builds the UEFI application's documentation, for its own target.
 pub(crate) fn document() -> Result<()> {
-    let mut doc = Builder::find(TARGET, None)?.cargo("doc");
+    let mut doc = Builder::find(TARGET)?.cargo("doc");
     doc.args(["--package", "ironcast-boot", "--no-deps"]);
     run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }

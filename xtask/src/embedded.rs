@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use object::{Object, ObjectSection, ObjectSymbol};
 
-use crate::core_library::{Builder, Target, Way};
+use crate::core_library::{Builder, Target};
 use crate::run::run as run_command;
 
 /// A microcontroller of the middle class: Cortex-M4 or M7 with a floating point unit.
@@ -24,20 +24,16 @@ const SIZE_PREFIX: &str = "size of ";
 
 /// Settings of `cargo xtask embedded`.
 #[derive(Args)]
-pub(crate) struct Options {
-    /// Get the core library this way only, instead of the first that works
-    #[arg(long)]
-    way: Option<Way>,
+pub(crate) struct Options {}
+
+/// Builds and prints the sizes.
+pub(crate) fn run(_options: &Options) -> Result<()> {
+    build()
 }
 
 /// Builds and prints the sizes.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    build(options.way)
-}
-
-/// Builds and prints the sizes, with the core library got by `way` if that is given.
-pub(crate) fn build(way: Option<Way>) -> Result<()> {
-    let builder = Builder::find(TARGET, way)?;
+pub(crate) fn build() -> Result<()> {
+    let builder = Builder::find(TARGET)?;
     let mut build = builder.cargo("build");
     build.args(["--profile", "efi", "--package", "ironcast-footprint"]);
     run_command(build.args([

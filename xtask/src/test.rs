@@ -84,8 +84,8 @@ impl Stage {
                 build.args(["--release", "--package", "ironcast-sender"]);
                 run_command(build.args(["--package", "ironcast-receiver"]))
             }
-            Self::Efi => efi::build(None),
-            Self::Embedded => embedded::build(None),
+            Self::Efi => efi::build(),
+            Self::Embedded => embedded::build(),
             Self::Image => image::provide(),
             Self::Unit => {
                 let mut test = cargo("test");

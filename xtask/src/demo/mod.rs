@@ -94,7 +94,7 @@ fn prepare(options: &Options) -> Result<(PathBuf, String)> {
         "--package",
         "ironcast-sender",
     ]))?;
-    efi::build(None)?;
+    efi::build()?;
     if let Some(image) = &options.image {
         // Absolute, since the sender runs elsewhere.
         let found = image.canonicalize();
