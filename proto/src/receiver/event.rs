@@ -70,6 +70,11 @@ pub enum Failure {
         /// Stream bytes that had arrived.
         received: u64,
     },
+    /// The sender began another transfer before this one had ended.
+    Restarted {
+        /// Stream bytes that had arrived.
+        received: u64,
+    },
     /// The sender went on without this receiver.
     Dropped {
         /// Stream bytes that had arrived.
@@ -95,6 +100,10 @@ impl fmt::Display for Failure {
                 f,
                 "the sender said nothing for {} s, after {received} bytes had arrived",
                 waited.as_secs()
+            ),
+            Self::Restarted { received } => write!(
+                f,
+                "the sender began another transfer, after {received} bytes of this one had arrived"
             ),
             Self::Dropped { received } => {
                 write!(

@@ -17,9 +17,13 @@ pub use config::Config;
 pub use event::{Event, Failure, Stats};
 
 use crate::geometry;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Capabilities, ConnectReply, ConnectReq, Hello, Message};
 use session::{Answer, Session, Step};
+
+/// How often the last message is said during [`Config::exit_wait`], since any may be lost. Chosen
+/// (docs/protocol.md, "End").
+const LAST_WORDS: u32 = 5;
 
 /// A block of the image, to be copied to its place before the machine is called again: the machine
 /// counts it as received.
@@ -64,17 +68,24 @@ struct Seeking {
     ask_at: Instant,
     /// The sender whose HELLO was heard last.
     heard: Option<SocketAddrV4>,
+    /// Whether that sender was asked last, and not everyone: it may be gone.
+    asked_heard: bool,
 }
 
 #[derive(Debug)]
 struct Leaving {
     sender: SocketAddrV4,
     until: Instant,
+    /// When to say the last message again.
+    again_at: Instant,
+    again_after: Duration,
     /// Stream offset up to which every byte has arrived.
     received: u64,
     /// What to answer: OK after success, DISCONNECT after failure.
     result: Result<(), Failure>,
     answer: Option<u32>,
+    /// The slice that ended the stream, if it was asked for.
+    last: Option<u32>,
     /// Whether a DISCONNECT is to be sent.
     disconnect: bool,
 }
@@ -106,6 +117,18 @@ pub struct Receiver {
     go: bool,
 }
 
+impl Leaving {
+    /// Says again what the sender must not miss. It may have heard nothing yet, and ask no more before
+    /// the time is over.
+    fn repeat(&mut self, now: Instant) {
+        self.again_at = now + self.again_after;
+        match self.result {
+            Ok(()) => self.answer = self.last,
+            Err(_) => self.disconnect = true,
+        }
+    }
+}
+
 impl Receiver {
     /// A receiver that looks for a sender from `now` on.
     #[must_use]
@@ -115,6 +138,7 @@ impl Receiver {
             state: State::Seeking(Seeking {
                 ask_at: now,
                 heard: None,
+                asked_heard: false,
             }),
             events: Deque::new(),
             stats: Stats::default(),
@@ -170,13 +194,16 @@ impl Receiver {
                     self.config.control_address,
                     self.config.port_base.wrapping_add(1),
                 );
-                self.connect_to = Some(seeking.heard.unwrap_or(anyone));
+                seeking.asked_heard = !seeking.asked_heard;
+                let heard = seeking.heard.filter(|_| seeking.asked_heard);
+                self.connect_to = Some(heard.unwrap_or(anyone));
             }
             State::Connected(session) => {
                 let step = session.handle_timeout(now, &self.config);
                 self.take(now, step);
             }
             State::Leaving(leaving) if leaving.until <= now => self.leave(),
+            State::Leaving(leaving) if leaving.again_at <= now => leaving.repeat(now),
             State::Seeking(_) | State::Leaving(_) | State::Gone => {}
         }
     }
@@ -188,7 +215,7 @@ impl Receiver {
         let due = match &self.state {
             State::Seeking(seeking) => seeking.ask_at,
             State::Connected(session) => session.due(&self.config),
-            State::Leaving(leaving) => leaving.until,
+            State::Leaving(leaving) => leaving.until.min(leaving.again_at),
             State::Gone => return None,
         };
         Some(
@@ -251,6 +278,16 @@ impl Receiver {
             State::Connected(session) => session.contiguous(),
             State::Leaving(leaving) => leaving.received,
             State::Seeking(_) | State::Gone => 0,
+        }
+    }
+
+    /// Whether the sender waits for an answer that can't be given before [`release`](Self::release)
+    /// has freed more memory: bytes should be passed on now, however few they are.
+    #[must_use]
+    pub fn is_short_of_room(&self) -> bool {
+        match &self.state {
+            State::Connected(session) => session.is_short_of_room(),
+            State::Seeking(_) | State::Leaving(_) | State::Gone => false,
         }
     }
 
@@ -348,6 +385,7 @@ impl Receiver {
                 self.state = State::Seeking(Seeking {
                     ask_at: now,
                     heard: None,
+                    asked_heard: false,
                 });
             }
             Step::Failed(failure) => self.fail(now, failure),
@@ -367,12 +405,17 @@ impl Receiver {
         let State::Connected(session) = &self.state else {
             return;
         };
+        let answer = session.asked();
+        let again_after = self.config.exit_wait / LAST_WORDS;
         self.state = State::Leaving(Leaving {
             sender: session.sender(),
             until: now + self.config.exit_wait,
+            again_at: now + again_after,
+            again_after,
             received: session.contiguous(),
             result,
-            answer: session.asked(),
+            answer,
+            last: answer,
             disconnect: result.is_err(),
         });
     }

@@ -13,11 +13,19 @@ use super::{Block, Config, Failure, Stats};
 use crate::bits::BitSet;
 use crate::geometry;
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectReply, Data, Message, ReqAck, Retransmit, SliceOk};
+use crate::wire::{ConnectReply, Data, HelloKind, Message, ReqAck, Retransmit, SliceOk};
 
 /// How often a connected receiver that waits for the start asks whether its sender is still there.
 /// Chosen (docs/protocol.md, "Session"): senders give the same answer however often asked.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// How long after the first block a HELLO may still be one from before it: some networks hold
+/// broadcasts back. Chosen (docs/protocol.md, "Rendezvous").
+const HELLO_DELAY: Duration = Duration::from_secs(2);
+
+/// So many messages about slices of long ago, and none about others, are no late ones. Chosen
+/// (docs/protocol.md, "Rendezvous").
+const ANCIENT_LIMIT: u8 = 32;
 
 /// What the machine around the session has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +98,18 @@ pub(super) struct Session {
     to_answer: Deque<Asked, 4>,
     /// The last request that could not be answered when it came.
     kept_back: Option<Asked>,
+    /// Messages in a row about slices that the sender can't have in flight any more.
+    ancient: u8,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     /// Before the first block. The time is that of the next [`Step::Ask`].
-    Waiting {
-        ask_at: Instant,
+    Waiting { ask_at: Instant },
+    Transferring {
+        /// When it began.
+        since: Instant,
     },
-    Transferring,
     /// Everything has arrived.
     Ended,
 }
@@ -124,6 +135,7 @@ impl Session {
             heard_at: now,
             to_answer: Deque::new(),
             kept_back: None,
+            ancient: 0,
         }
     }
 
@@ -160,7 +172,7 @@ impl Session {
         let silent = self.heard_at + config.sender_timeout;
         match self.stage {
             Stage::Waiting { ask_at } => silent.min(ask_at),
-            Stage::Transferring | Stage::Ended => silent,
+            Stage::Transferring { .. } | Stage::Ended => silent,
         }
     }
 
@@ -173,7 +185,7 @@ impl Session {
                 Step::Ask
             }
             // Once everything has arrived the sender is not needed any more.
-            Stage::Transferring if silent => Step::Failed(Failure::Silent {
+            Stage::Transferring { .. } if silent => Step::Failed(Failure::Silent {
                 waited: now - self.heard_at,
                 received: self.contiguous(),
             }),
@@ -181,7 +193,7 @@ impl Session {
                 self.heard_at = now;
                 Step::Nothing
             }
-            Stage::Waiting { .. } | Stage::Transferring | Stage::Ended => Step::Nothing,
+            Stage::Waiting { .. } | Stage::Transferring { .. } | Stage::Ended => Step::Nothing,
         }
     }
 
@@ -193,7 +205,13 @@ impl Session {
         stats: &mut Stats,
     ) -> (Option<Block<'d>>, Step) {
         self.heard_at = now;
+        if self.is_restarted(now, message) {
+            let received = self.contiguous();
+            return (None, Step::Failed(Failure::Restarted { received }));
+        }
         match message {
+            // Blocks of this transfer there are no more.
+            Message::Data(_) if self.stage == Stage::Ended => (None, Step::Nothing),
             Message::Data(data) => self.data(data, stats),
             Message::ReqAck(request) => (None, self.request(request, stats)),
             Message::Hello(_) if self.is_waiting() => (None, Step::Ask),
@@ -204,6 +222,12 @@ impl Session {
                 (None, Step::Nothing)
             }
         }
+    }
+
+    /// Whether the sender waits for an answer that needs more of the caller's memory.
+    pub(super) fn is_short_of_room(&self) -> bool {
+        self.kept_back
+            .is_some_and(|asked| self.window.lacks_room(asked.slice))
     }
 
     /// Notes that the caller's memory below `upto` is free, and takes up a request that waited for it.
@@ -239,6 +263,27 @@ impl Session {
 
     fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Waiting { .. })
+    }
+
+    /// Whether a message shows that the sender has begun another transfer, be it of the same image:
+    /// its blocks must not be mixed with those of this one.
+    fn is_restarted(&mut self, now: Instant, message: &Message<'_>) -> bool {
+        let Stage::Transferring { since } = self.stage else {
+            return false;
+        };
+        let slice = match message {
+            Message::Hello(hello) => {
+                return hello.kind != HelloKind::Streaming && now.since(since) >= HELLO_DELAY;
+            }
+            Message::Data(data) => data.slice,
+            Message::ReqAck(request) => request.slice,
+            _ => return false,
+        };
+        self.ancient = match self.window.is_ancient(slice) {
+            true => self.ancient.saturating_add(1),
+            false => 0,
+        };
+        self.ancient >= ANCIENT_LIMIT
     }
 
     fn data<'d>(&mut self, data: &Data<'d>, stats: &mut Stats) -> (Option<Block<'d>>, Step) {
@@ -282,6 +327,10 @@ impl Session {
             rxmit: request.rxmit,
         };
         let status = self.window.ask(request.slice, request.slice_bytes);
+        let is_over = self.stage == Stage::Ended;
+        if is_over && !matches!(status, Status::End | Status::Complete) {
+            return Step::Nothing;
+        }
         if !request.ready.contains(usize::from(self.number)) {
             match status {
                 Status::Complete | Status::Incomplete(_) => self.queue(asked),
@@ -313,10 +362,12 @@ impl Session {
     pub(super) fn progress(&mut self) -> Step {
         match self.stage {
             Stage::Waiting { .. } => {
-                self.stage = Stage::Transferring;
+                self.stage = Stage::Transferring {
+                    since: self.heard_at,
+                };
                 Step::Started
             }
-            Stage::Transferring => match self.window.end() {
+            Stage::Transferring { .. } => match self.window.end() {
                 Some(bytes) => {
                     self.stage = Stage::Ended;
                     Step::Ended { bytes }

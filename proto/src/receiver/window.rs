@@ -165,6 +165,19 @@ impl Window {
         self.status(slice)
     }
 
+    /// Whether a slice in flight waits for the caller's memory.
+    pub(super) fn lacks_room(&self, slice: u32) -> bool {
+        match self.index(slice) {
+            Index::InFlight(index) => matches!(self.room(index), Room::NotYet),
+            Index::Past | Index::TooEarly | Index::Abandoned => false,
+        }
+    }
+
+    /// Whether a slice is older than any that a sender can have in flight, given what has arrived.
+    pub(super) fn is_ancient(&self, slice: u32) -> bool {
+        self.number.saturating_sub(slice) > self.slices.len() as u32
+    }
+
     /// What is known of a slice that was asked about before.
     pub(super) fn status(&self, slice: u32) -> Status {
         let index = match self.index(slice) {
@@ -215,7 +228,7 @@ impl Window {
         let bytes = self.slices[index].bytes.map_or(0, u64::from);
         if bytes > self.capacity {
             Room::Never
-        } else if base + bytes > self.released + self.capacity {
+        } else if base + bytes > self.released.saturating_add(self.capacity) {
             Room::NotYet
         } else {
             Room::At(base)
