@@ -560,6 +560,38 @@ fn p3_full_memory_is_silent_and_asks_for_the_slice_when_there_is_room() {
     );
 }
 
+#[test]
+fn p4_room_is_made_for_a_slice_that_is_asked_for_after_its_blocks_were_let_go() {
+    let mut engine = Setup {
+        ring: MIN_RING_LEN,
+        ..Setup::default()
+    }
+    .engine(TestDisk::new());
+    let now = Instant::ZERO;
+    let mut buffer = [0; MAX_CONTROL_LEN];
+    engine.handle_datagram(now, SENDER, &reply());
+    // Two slices that don't fit together, and are no multiple of a write.
+    let len = 500 << 10;
+    for (slice, blocks) in [(0, 1..500), (1, 0..500)] {
+        for index in blocks {
+            engine.handle_datagram(now, SENDER, &block(slice, index, len, &[7; 1024]));
+            while engine.work(now) {}
+        }
+    }
+    // The first slice's last block comes after all of the second were in vain.
+    engine.handle_datagram(now, SENDER, &block(0, 0, len, &[7; 1024]));
+    while engine.work(now) {}
+    while engine.poll_transmit(&mut buffer).is_some() {}
+    engine.handle_datagram(now, SENDER, &request(1, len));
+    while engine.work(now) {}
+    let sent = engine.poll_transmit(&mut buffer).expect("an answer");
+    let answer = Message::parse(&buffer[..sent.len]);
+    assert!(
+        matches!(answer, Ok(Message::Retransmit(Retransmit { slice: 1, .. }))),
+        "{answer:?}"
+    );
+}
+
 /// What a hostile sender might say. Most are the next block of slices of two, counted in `right`; the
 /// others could come from anywhere.
 fn wild_message(random: &mut Random, right: &mut u32) -> Vec<u8> {

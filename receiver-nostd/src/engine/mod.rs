@@ -267,7 +267,7 @@ impl<'m, D: Disk> Engine<'m, D> {
         let arrived = Arrived {
             upto: self.arrived,
             is_all: self.total == Some(self.arrived),
-            is_pressed: no_room > self.no_room,
+            is_pressed: no_room > self.no_room || self.receiver.is_short_of_room(),
         };
         match self.pipeline.step(arrived) {
             Ok(false) => {
