@@ -592,6 +592,25 @@ fn p4_room_is_made_for_a_slice_that_is_asked_for_after_its_blocks_were_let_go() 
     );
 }
 
+#[test]
+fn p8_slow_disks_of_many_take_hardly_longer_than_that_of_one() {
+    let image = image(4 << 20);
+    let setup = Setup {
+        ring: 2 * MIN_RING_LEN,
+        ..Setup::default()
+    };
+    let time = |count| {
+        // 10 MB/s; each write holds up its machine for 25 ms, in which frames are lost.
+        let disk = || TestDisk::with_capacity(1 << 30).taking(100);
+        let machines = (0..count).map(|_| Machine::new(&setup, disk())).collect();
+        let mut network = Network::new(&image, machines);
+        network.run(LIMIT);
+        network.now - Instant::ZERO
+    };
+    let (one, many) = (time(1), time(8));
+    assert!(many < one * 3 / 2, "1 in {one:?}, 8 in {many:?}");
+}
+
 /// What a hostile sender might say. Most are the next block of slices of two, counted in `right`; the
 /// others could come from anywhere.
 fn wild_message(random: &mut Random, right: &mut u32) -> Vec<u8> {

@@ -12,8 +12,6 @@ const FIRST: Duration = Duration::from_millis(10);
 const LEAST: Duration = Duration::from_millis(1);
 /// Never more. Chosen: a receiver that is busy finds itself asked again within this time.
 const MOST: Duration = Duration::from_secs(1);
-/// From so many unanswered rounds on the wait is [`MOST`], as stock's.
-const PATIENCE: u32 = 10;
 
 /// The wait for answers, adapted to those seen.
 #[derive(Debug)]
@@ -54,16 +52,16 @@ impl AnswerWait {
     }
 
     /// The time to wait now: 1.1 times what answers take, and half as much again for each round that
-    /// nobody answered.
+    /// nobody answered. Stock's goes up to a second at once after the tenth: a request that was lost
+    /// while a disk was busy for 40 ms would cost that second.
     pub(super) fn duration(&self) -> Duration {
-        if self.unanswered >= PATIENCE {
-            return MOST;
+        let usual = Duration::from_micros(self.answer_time + self.answer_time / 10).max(LEAST);
+        let (mut wait, mut unanswered) = (usual, self.unanswered);
+        while wait < MOST && unanswered > 0 {
+            wait += wait / 2;
+            unanswered -= 1;
         }
-        let mut micros = self.answer_time + self.answer_time / 10;
-        for _ in 0..self.unanswered {
-            micros += micros / 2;
-        }
-        Duration::from_micros(micros).clamp(LEAST, MOST)
+        wait.min(MOST)
     }
 }
 
@@ -96,13 +94,28 @@ mod tests {
     fn silence_lengthens_it_to_a_second_and_an_answer_ends_that() {
         let mut wait = AnswerWait::new();
         let mut last = wait.duration();
-        for _ in 0..10 {
+        for _ in 0..12 {
             wait.unanswered();
-            assert!(wait.duration() > last);
+            assert!(wait.duration() > last && wait.duration() < 2 * last);
             last = wait.duration();
         }
         assert_eq!(last, Duration::from_secs(1));
+        wait.unanswered = u32::MAX;
+        assert_eq!(wait.duration(), last);
         wait.alive();
         assert_eq!(wait.duration(), Duration::from_millis(11));
+    }
+
+    #[test]
+    fn silence_lengthens_the_shortest_wait_too() {
+        let mut wait = AnswerWait::new();
+        assert_eq!(after(&mut wait, &[0; 400]), 1_000);
+        let waited: Duration = (0..200)
+            .map(|_| {
+                wait.unanswered();
+                wait.duration()
+            })
+            .sum();
+        assert!(waited > Duration::from_secs(180), "{waited:?}");
     }
 }
