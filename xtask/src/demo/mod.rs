@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, value_parser};
 use ironcast_tests::{Host, Lab, PxeServer, PxeSettings, Running};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::run::{command, run as run_command};
 use crate::setup::{self, Purpose};
@@ -76,8 +77,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         memory: options.memory,
         folder: folder.path(),
     };
-    let result = perform(&job, usize::from(options.machines));
-    if options.keep || result.is_err() {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch Ctrl-C")?;
+    }
+    let result = perform(&job, usize::from(options.machines), &stop);
+    let failed = result.is_err() && !stop.load(Ordering::Relaxed);
+    if options.keep || failed {
         println!("logs and disks are in {}", folder.keep().display());
     }
     result
@@ -105,11 +111,7 @@ fn prepare(options: &Options) -> Result<(PathBuf, String)> {
     Ok((paths::image(), image::PROMPT.to_owned()))
 }
 
-fn perform(job: &Job, count: usize) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch Ctrl-C")?;
-    }
+fn perform(job: &Job, count: usize, stop: &AtomicBool) -> Result<()> {
     let lab = Lab::new()?;
     let server = lab.host(SERVER)?;
     let _pxe = PxeServer::start(
@@ -122,7 +124,7 @@ fn perform(job: &Job, count: usize) -> Result<()> {
     let mut subjects = (1..=count)
         .map(|number| Subject::start(number, &lab, job))
         .collect::<Result<Vec<_>>>()?;
-    watch(&mut subjects, &mut sender, job, &stop)?;
+    watch(&mut subjects, &mut sender, job, stop)?;
     print_table(&subjects);
     let failed = subjects.iter().filter(|subject| !subject.is_up()).count();
     if failed > 0 {
