@@ -37,19 +37,34 @@ impl Roster {
         }
     }
 
-    /// Takes a receiver in, or back in; its number, or `None` if there is no place.
+    /// Takes a receiver in, or back in; its number, or `None` if there is no place. Only before the
+    /// transfer starts: later, numbers must stay whose they are.
     pub(super) fn admit(&mut self, address: SocketAddrV4) -> Option<u16> {
         if let Some(number) = self.number(address) {
             self.set(number, Standing::Connected);
             return Some(number);
         }
-        let number = u16::try_from(self.receivers.len())
-            .ok()
-            .filter(|&n| n < self.limit)?;
+        let number = self.vacant()?;
         self.numbers.insert(address, number).ok()?;
-        self.receivers.push((address, Standing::Left)).ok()?;
+        match self.receivers.get_mut(usize::from(number)) {
+            Some(place) => *place = (address, Standing::Left),
+            None => self.receivers.push((address, Standing::Left)).ok()?,
+        }
         self.set(number, Standing::Connected);
         Some(number)
+    }
+
+    /// A number that nobody has: a new one, or if there are no more, that of one who left.
+    fn vacant(&mut self) -> Option<u16> {
+        let new = u16::try_from(self.receivers.len()).ok()?;
+        if new < self.limit {
+            return Some(new);
+        }
+        let is_left = |&(_, standing): &(_, Standing)| standing == Standing::Left;
+        let number = self.receivers.iter().position(is_left)?;
+        let (address, _) = self.receivers.get(number)?;
+        self.numbers.remove(address);
+        u16::try_from(number).ok()
     }
 
     /// The number of a receiver that was admitted once.
@@ -150,6 +165,20 @@ mod tests {
         assert_eq!(roster.admit(address(1024)), None);
         assert_eq!(roster.admit(address(0)), Some(0));
         assert_eq!(core::iter::from_fn(|| roster.poll_event()).count(), 1024);
+    }
+
+    #[test]
+    fn one_who_left_makes_place_for_another() {
+        let mut roster = Roster::new(1);
+        assert_eq!(roster.admit(address(1)), Some(0));
+        assert_eq!(roster.admit(address(2)), None);
+        roster.set(0, Standing::Left);
+        assert_eq!(roster.admit(address(2)), Some(0));
+        assert_eq!(roster.address(0), Some(address(2)));
+        assert_eq!(roster.connected_number(address(2)), Some(0));
+        assert_eq!(roster.number(address(1)), None);
+        assert_eq!(roster.admit(address(1)), None);
+        assert_eq!(roster.count(Standing::Connected), 1);
     }
 
     #[test]
