@@ -152,23 +152,35 @@ impl Clock {
 /// A way to wait that leaves the processor to others, or lets it rest.
 #[derive(Debug)]
 pub(crate) struct Nap {
-    timer: Event,
+    /// None if the firmware has none left.
+    timer: Option<Event>,
 }
 
 impl Nap {
-    /// Gets a timer from the firmware; `None` if it has none left.
-    pub(crate) fn new() -> Option<Self> {
+    /// Gets a timer from the firmware.
+    pub(crate) fn new() -> Self {
         // SAFETY: without a function to call, nothing of ours is run or read by the firmware.
         let timer = unsafe { boot::create_event(EventType::TIMER, Tpl::APPLICATION, None, None) };
-        timer.ok().map(|timer| Self { timer })
+        Self { timer: timer.ok() }
     }
 
     /// Waits for `duration`, which firmwares round up to their timer's period, 10 ms mostly.
     pub(crate) fn wait(&self, duration: Duration) {
-        // Without its timer the firmware can still be told to waste the time.
-        let set = boot::set_timer(&self.timer, TimerTrigger::Relative(duration));
-        if set.is_err() || boot::wait_for_event(from_ref(&self.timer)).is_err() {
+        let waited = self.timer.as_ref().is_some_and(|timer| {
+            boot::set_timer(timer, TimerTrigger::Relative(duration)).is_ok()
+                && boot::wait_for_event(from_ref(timer)).is_ok()
+        });
+        if !waited {
             boot::stall(duration);
+        }
+    }
+}
+
+impl Drop for Nap {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            // An event that can't be closed is never signalled again, and does no harm.
+            let _ = boot::close_event(timer);
         }
     }
 }

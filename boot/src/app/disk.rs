@@ -391,7 +391,10 @@ impl fmt::Display for DiskError {
                 write!(f, "its driver reports {status} at sector {sector}")
             }
             Self::Differs(sector) => {
-                write!(f, "what is read back at sector {sector} isn't what was written")
+                write!(
+                    f,
+                    "what is read back at sector {sector} isn't what was written"
+                )
             }
             Self::NotFlushed(status) => {
                 write!(f, "its driver could not empty the disk's cache ({status})")

@@ -6,9 +6,8 @@ use alloc::vec::Vec;
 use ironcast_proto::time::Duration;
 use ironcast_receiver_nostd::settings::{Confirm, DiskChoice};
 use ironcast_receiver_nostd::target::{self, Candidate, ChoiceError};
-use uefi::boot;
 
-use super::clock::Clock;
+use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disk::{self, DiskError, DiskInfo};
 use super::failure::Failure;
@@ -53,6 +52,7 @@ pub(crate) fn confirm(
     ));
     console.forget_keys();
     let deadline = clock.now() + TIME_TO_AGREE;
+    let nap = Nap::new();
     let mut shown = None;
     while clock.now() < deadline {
         let left = deadline.since(clock.now()).as_secs() / COUNTDOWN * COUNTDOWN;
@@ -69,7 +69,7 @@ pub(crate) fn confirm(
                 return Ok(());
             }
             Some(_) => break,
-            None => boot::stall(Duration::from_millis(5)),
+            None => nap.wait(Duration::from_millis(5)),
         }
     }
     let what = format!("{name} was not written: nobody agreed to it");

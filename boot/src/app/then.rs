@@ -15,7 +15,7 @@ use uefi::proto::media::fs::SimpleFileSystem;
 use uefi::runtime::{self, ResetType};
 use uefi::{CStr16, Handle, Status, cstr16};
 
-use super::clock::Clock;
+use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disk::DiskInfo;
 use super::failure::Failure;
@@ -26,6 +26,9 @@ const DEFAULT_LOADER: &CStr16 = cstr16!(r"\EFI\BOOT\BOOTX64.EFI");
 
 /// How long a failure stays on the screen before the machine switches itself off.
 const FAILURE_SHOWN: Duration = Duration::from_secs(600);
+
+/// How often keys and serial lines are looked at.
+const REST: Duration = Duration::from_millis(5);
 
 /// How long an operating system's loader may take, as the firmware's boot manager has it.
 const LOADER_WATCHDOG: Duration = Duration::from_secs(300);
@@ -46,9 +49,10 @@ pub(crate) fn power_off(console: &mut Console, clock: &Clock) -> ! {
 pub(crate) fn wait(console: &mut Console, clock: &Clock) -> ! {
     console.line("ironcast: done; press any key to restart");
     console.forget_keys();
+    let nap = Nap::new();
     while console.key().is_none() {
         console.pump(clock.now());
-        boot::stall(Duration::from_millis(10));
+        nap.wait(REST);
     }
     reboot(console, clock)
 }
@@ -60,13 +64,14 @@ pub(crate) fn after_failure(console: &mut Console, clock: &Clock) -> ! {
         "ironcast: this machine switches itself off in {minutes} minutes; press any key to restart it"
     ));
     console.forget_keys();
+    let nap = Nap::new();
     let end = clock.now() + FAILURE_SHOWN;
     while clock.now() < end {
         if console.key().is_some() {
             reboot(console, clock);
         }
         console.pump(clock.now());
-        boot::stall(Duration::from_millis(10));
+        nap.wait(REST);
     }
     power_off(console, clock)
 }

@@ -124,6 +124,10 @@ impl<'a> Transfer<'a> {
         if let Some(address) = rendezvous.or_else(|| network.broadcast()) {
             config.control_address = address;
         }
+        let (address, port) = (config.control_address, config.port_base);
+        console.line(&format!(
+            "ironcast: looking for a sender at {address}, own port {port}"
+        ));
         let memory = Memory {
             ring: ring.as_mut_slice(),
             write_buffer: write_buffer.as_mut_slice(),
@@ -149,7 +153,7 @@ impl<'a> Transfer<'a> {
 struct Receiving<'a> {
     engine: Engine<'a, &'a mut TargetDisk>,
     clock: &'a Clock,
-    nap: Option<Nap>,
+    nap: Nap,
     /// A message in `buffer` that the link had no room for.
     pending: Option<Transmit>,
     buffer: [u8; MAX_CONTROL_LEN],
@@ -226,7 +230,7 @@ impl<'a> Receiving<'a> {
                 self.clock.refine();
             }
             if !seen && !worked && self.is_seeking() {
-                self.rest();
+                self.nap.wait(REST);
             }
         }
     }
@@ -345,13 +349,6 @@ impl<'a> Receiving<'a> {
             frames.damaged,
             frames.fragments
         ));
-    }
-
-    fn rest(&self) {
-        match &self.nap {
-            Some(nap) => nap.wait(REST),
-            None => uefi::boot::stall(Duration::from_millis(1)),
-        }
     }
 
     fn done(&self, report: &Report) -> Done {
