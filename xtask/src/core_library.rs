@@ -266,8 +266,8 @@ fn library_source(version: &str) -> Result<PathBuf> {
     )
 }
 
-/// Makes a system root that has everything of `sysroot` and the library's `source`, by links, with a
-/// compiler `rustc` that uses it, and gives its path.
+/// Makes a system root that has everything of `sysroot` and the library's `source`, by links, with
+/// a compiler `rustc` that uses it, and gives its path.
 ///
 /// cargo asks the compiler where the source is, so a script in the compiler's place is enough, and
 /// the toolchain stays as rustup knows it.

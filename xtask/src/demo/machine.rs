@@ -100,7 +100,8 @@ impl Subject {
     }
 
     fn advance(&mut self, job: &Job) -> Result<()> {
-        // Asked before the serial port is read: what a machine says before it restarts is there then.
+        // Asked before the serial port is read: what a machine says before it restarts is there
+        // then.
         let held = self.machine.is_on().then(|| self.qmp.is_held());
         let serial = self.machine.serial();
         let news = self.lines.print_new(&serial);
