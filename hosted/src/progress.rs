@@ -56,8 +56,8 @@ impl ProgressLine {
         eprintln!("{text}");
     }
 
-    /// Ends the line that is shown.
-    fn end(&mut self) {
+    /// Ends the line that is shown, so that others can write.
+    pub fn end(&mut self) {
         if !self.shown.is_empty() {
             self.shown.clear();
             eprintln!();

@@ -56,7 +56,7 @@ impl Display {
                 "Stopped by {signal}: {target} has {} bytes of an image that is not complete.",
                 Spaced(summary.progress.written)
             )),
-            Ending::Failed(_) => {}
+            Ending::Failed(_) => self.line.end(),
         }
     }
 }

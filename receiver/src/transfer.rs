@@ -17,8 +17,9 @@ use ironcast_receiver_nostd::engine::{self, Decompress, Event, Memory, Report};
 
 use crate::target::Target;
 
-/// Memory for blocks until they are written: two slices of the largest that fit frames of 9000 bytes.
-const RING_LEN: usize = 64 * engine::WRITE_SIZE;
+/// Memory for blocks until they are written, 8 MiB: more than five of the largest slices that a sender
+/// makes unasked.
+const RING_LEN: usize = 32 * engine::WRITE_SIZE;
 
 /// Bytes of the system's memory for datagrams that have arrived, unless the operator says otherwise:
 /// several times what a sender has under way, for the system counts every small packet as 2 KiB or so.

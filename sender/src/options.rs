@@ -106,7 +106,8 @@ struct DataOptions {
     #[arg(long, short = 'c')]
     half_duplex: bool,
 
-    /// Blocks in a slice; in half duplex to begin with [default: 112, in half duplex 130]
+    /// Blocks in a slice; in half duplex to begin with [default: 112, in half duplex 130; fewer
+    /// if blocks are larger than 1456 bytes]
     #[arg(long, alias = "slice-size", value_name = "BLOCKS")]
     #[arg(value_parser = up_to(MAX_SLICE_BLOCKS))]
     default_slice_size: Option<u16>,
@@ -115,7 +116,7 @@ struct DataOptions {
     #[arg(long, value_name = "BLOCKS", value_parser = up_to(MAX_SLICE_BLOCKS))]
     min_slice_size: Option<u16>,
 
-    /// Most blocks in a slice, in half duplex [default: 1024]
+    /// Most blocks in a slice, in half duplex [default: 1024; fewer if blocks are larger than 1456 bytes]
     #[arg(long, value_name = "BLOCKS", value_parser = up_to(MAX_SLICE_BLOCKS))]
     max_slice_size: Option<u16>,
 

@@ -17,8 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
-use ironcast_proto::geometry::MAX_SLICE_BLOCKS;
-use ironcast_proto::sender::{Config, Duplex};
+use ironcast_proto::sender::Config;
 use rustix::event::{EventfdFlags, eventfd};
 
 /// Chunks are of about this many bytes: long enough to make system calls rare, short enough that
@@ -46,12 +45,8 @@ impl Chunking {
     pub fn for_config(config: &Config) -> Self {
         let block = usize::from(config.block_size).max(1);
         let size = block * (CHUNK_TARGET / block).max(1);
-        let blocks = match (config.duplex, config.slice_blocks.default) {
-            (Duplex::Full, None) => 112,
-            (Duplex::Full, Some(blocks)) => blocks,
-            (Duplex::Half, _) => MAX_SLICE_BLOCKS,
-        };
-        let kept = SLICES_KEPT * block * usize::from(blocks);
+        let slice = usize::try_from(config.max_slice_len()).unwrap_or(usize::MAX);
+        let kept = SLICES_KEPT.saturating_mul(slice);
         Self {
             size,
             count: kept.div_ceil(size) + CHUNKS_AHEAD,
@@ -334,6 +329,8 @@ mod tests {
     use std::io::Write;
     use std::time::{Duration, Instant};
 
+    use ironcast_proto::sender::Duplex;
+
     use super::*;
 
     const CHUNKING: Chunking = Chunking { size: 8, count: 3 };
@@ -396,11 +393,9 @@ mod tests {
                     ..Config::default()
                 };
                 let chunking = Chunking::for_config(&config);
-                let slice = usize::from(block_size) * 1024;
+                let slice = config.max_slice_len() as usize;
                 assert_eq!(chunking.size % usize::from(block_size), 0);
-                if duplex == Duplex::Half {
-                    assert!(chunking.size * chunking.count >= 3 * slice + chunking.size);
-                }
+                assert!(chunking.size * chunking.count >= 3 * slice + chunking.size);
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use core::net::Ipv4Addr;
 
+use super::size::SliceSize;
 use crate::geometry;
 use crate::time::Duration;
 
@@ -49,6 +50,15 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Most bytes that a slice will have with these settings. Two slices are in flight at most
+    /// (docs/protocol.md, "Geometry").
+    #[must_use]
+    pub fn max_slice_len(&self) -> u32 {
+        u32::from(SliceSize::new(self).most_blocks()) * u32::from(self.block_size)
+    }
+}
+
 /// The data group that stock senders of 2023 and later derive from their own address
 /// (docs/protocol.md, "Ports and addresses").
 #[must_use]
@@ -80,7 +90,8 @@ pub enum Duplex {
     Half,
 }
 
-/// Blocks in a slice, each from 1 to 1024.
+/// Blocks in a slice, each from 1 to 1024. The defaults are for blocks of up to 1456 bytes; of larger
+/// ones a slice gets fewer, so that it takes no more memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SliceBlocks {
     /// To begin with; if `None`, 112 in full duplex and 130 in half duplex, as stock's.

@@ -3,8 +3,8 @@
 //! In full duplex the size is fixed. In half duplex the line is idle while answers are awaited, so
 //! larger slices pay, until loss makes them dear (docs/protocol.md, "Session").
 
-use super::config::{Duplex, SliceBlocks};
-use crate::geometry::MAX_SLICE_BLOCKS;
+use super::config::{Config, Duplex};
+use crate::geometry::{DEFAULT_BLOCK_SIZE, MAX_SLICE_BLOCKS};
 
 /// What a slice has in full duplex, as stock's: two of them fit a socket's usual buffer.
 const FULL_DUPLEX: u16 = 112;
@@ -25,16 +25,18 @@ pub(super) struct SliceSize {
 }
 
 impl SliceSize {
-    pub(super) fn new(duplex: Duplex, sizes: SliceBlocks) -> Self {
-        let usual = match duplex {
+    pub(super) fn new(config: &Config) -> Self {
+        let sizes = config.slice_blocks;
+        let usual = match config.duplex {
             Duplex::Full => FULL_DUPLEX,
             Duplex::Half => HALF_DUPLEX,
         };
+        let usual = same_memory(usual, config.block_size);
         let max = sizes
             .max
-            .unwrap_or(MAX_SLICE_BLOCKS)
+            .unwrap_or(same_memory(MAX_SLICE_BLOCKS, config.block_size))
             .clamp(1, MAX_SLICE_BLOCKS);
-        let least = sizes.default.map_or(LEAST, |default| default.min(LEAST));
+        let least = sizes.default.unwrap_or(usual).min(LEAST);
         let min = sizes.min.unwrap_or(least).clamp(1, max);
         let blocks = sizes.default.unwrap_or(usual).clamp(min, max);
         Self {
@@ -42,13 +44,21 @@ impl SliceSize {
             min,
             max,
             good: None,
-            adaptive: duplex == Duplex::Half,
+            adaptive: config.duplex == Duplex::Half,
         }
     }
 
     /// Blocks for the next slice.
     pub(super) fn blocks(&self) -> u16 {
         self.blocks
+    }
+
+    /// The most blocks that a slice will ever get.
+    pub(super) fn most_blocks(&self) -> u16 {
+        match self.adaptive {
+            true => self.max,
+            false => self.blocks,
+        }
     }
 
     /// Takes in how a slice of `blocks` blocks went. Shorter ones than were asked for, at the end of
@@ -68,13 +78,30 @@ impl SliceSize {
     }
 }
 
+/// As many blocks of `block_size` bytes as take the memory of `blocks` blocks of the default size, if
+/// they are larger: receivers have memory for slices of those, and can't tell how much.
+fn same_memory(blocks: u16, block_size: u16) -> u16 {
+    let bytes = u32::from(blocks) * u32::from(DEFAULT_BLOCK_SIZE);
+    let fitting = bytes / u32::from(block_size.max(DEFAULT_BLOCK_SIZE));
+    u16::try_from(fitting).unwrap_or(blocks).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::MAX_BLOCK_SIZE;
+    use crate::sender::SliceBlocks;
+
+    fn size(duplex: Duplex) -> SliceSize {
+        SliceSize::new(&Config {
+            duplex,
+            ..Config::default()
+        })
+    }
 
     #[test]
     fn full_duplex_keeps_its_size() {
-        let mut size = SliceSize::new(Duplex::Full, SliceBlocks::default());
+        let mut size = size(Duplex::Full);
         size.learn(112, true);
         size.learn(112, false);
         assert_eq!(size.blocks(), 112);
@@ -82,7 +109,7 @@ mod tests {
 
     #[test]
     fn half_duplex_grows_by_a_quarter_up_to_the_most() {
-        let mut size = SliceSize::new(Duplex::Half, SliceBlocks::default());
+        let mut size = size(Duplex::Half);
         let mut seen = [0; 12];
         for blocks in &mut seen {
             *blocks = size.blocks();
@@ -96,7 +123,7 @@ mod tests {
 
     #[test]
     fn loss_takes_it_back_to_the_last_good_size_and_then_by_halves() {
-        let mut size = SliceSize::new(Duplex::Half, SliceBlocks::default());
+        let mut size = size(Duplex::Half);
         size.learn(130, false);
         let mut seen = [0; 5];
         for blocks in &mut seen {
@@ -108,16 +135,41 @@ mod tests {
 
     #[test]
     fn a_short_slice_teaches_nothing_and_limits_hold_each_other() {
-        let mut size = SliceSize::new(
-            Duplex::Half,
-            SliceBlocks {
+        let mut size = SliceSize::new(&Config {
+            duplex: Duplex::Half,
+            slice_blocks: SliceBlocks {
                 default: Some(2000),
                 min: Some(50),
                 max: Some(40),
             },
-        );
+            ..Config::default()
+        });
         assert_eq!(size.blocks(), 40);
         size.learn(7, true);
         assert_eq!(size.blocks(), 40);
+    }
+    #[test]
+    fn slices_of_larger_blocks_take_no_more_memory() {
+        for duplex in [Duplex::Full, Duplex::Half] {
+            let usual = Config {
+                duplex,
+                ..Config::default()
+            };
+            let large = Config {
+                block_size: MAX_BLOCK_SIZE,
+                ..usual.clone()
+            };
+            let small = Config {
+                block_size: 512,
+                ..usual.clone()
+            };
+            assert!(large.max_slice_len() <= usual.max_slice_len());
+            assert!(SliceSize::new(&large).blocks() >= 2);
+            assert_eq!(
+                SliceSize::new(&small).blocks(),
+                SliceSize::new(&usual).blocks()
+            );
+        }
+        assert_eq!(Config::default().max_slice_len(), 112 * 1456);
     }
 }

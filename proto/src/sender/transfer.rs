@@ -54,7 +54,7 @@ impl Transfer {
             next_number: 0,
             next_base: 0,
             ended: false,
-            size: SliceSize::new(config.duplex, config.slice_blocks),
+            size: SliceSize::new(config),
             wait: AnswerWait::new(),
         }
     }
