@@ -6,8 +6,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Parser};
 use ironcast_proto::time::Duration;
 
 use crate::exit::{ExitStatus, report};
@@ -139,6 +140,13 @@ impl Unsupported {
 pub enum OptionsError {
     /// It makes no sense, or asks for help or the version.
     CommandLine(clap::Error),
+    /// A name was cut so short that several options begin with it.
+    Ambiguous {
+        /// The name as it was given.
+        given: String,
+        /// The options.
+        possible: Vec<String>,
+    },
     /// It asks for something that is not there yet.
     Unsupported {
         /// The option.
@@ -161,6 +169,10 @@ impl OptionsError {
                     false => ExitStatus::Success,
                 }
             }
+            Self::Ambiguous { .. } => {
+                report(program, self);
+                ExitStatus::Usage
+            }
             Self::Unsupported { .. } => {
                 report(program, self);
                 ExitStatus::Unsupported
@@ -173,6 +185,11 @@ impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandLine(error) => error.fmt(f),
+            Self::Ambiguous { given, possible } => write!(
+                f,
+                "{given} is ambiguous: it may stand for {}",
+                possible.join(", ")
+            ),
             Self::Unsupported { option, stock } => write!(
                 f,
                 "--{} is not supported yet ({}): leave it out, or use {stock}",
@@ -200,12 +217,38 @@ pub fn parse<O: Parser>(
         .args_override_self(true)
         .args(table.iter().map(unsupported_arg));
     let matches = command
+        .clone()
         .try_get_matches_from(line)
-        .map_err(OptionsError::CommandLine)?;
+        .map_err(|error| explained(error, &command))?;
     if let Some(option) = table.iter().find(|option| is_given(&matches, option)) {
         return Err(OptionsError::Unsupported { option, stock });
     }
     O::from_arg_matches(&matches).map_err(OptionsError::CommandLine)
+}
+
+/// An unknown option may in truth be several, which `clap` does not say.
+fn explained(error: clap::Error, command: &Command) -> OptionsError {
+    let given = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(given)) if error.kind() == ErrorKind::UnknownArgument => given,
+        _ => return OptionsError::CommandLine(error),
+    };
+    let begins = |name: &&str| given.starts_with("--") && name.starts_with(&given[2..]);
+    let possible: Vec<String> = command
+        .get_arguments()
+        .filter_map(|arg| {
+            let names = arg.get_long_and_visible_aliases().unwrap_or_default();
+            let aliases = arg.get_all_aliases().unwrap_or_default();
+            let mut names = names.into_iter().chain(aliases);
+            Some(format!("--{}", names.find(begins)?))
+        })
+        .collect();
+    match possible.len() {
+        0 | 1 => OptionsError::CommandLine(error),
+        _ => OptionsError::Ambiguous {
+            given: given.clone(),
+            possible,
+        },
+    }
 }
 
 fn unsupported_arg(option: &'static Unsupported) -> Arg {
@@ -316,8 +359,16 @@ mod tests {
             Some(Ipv4Addr::new(224, 0, 0, 1))
         );
         assert!(program.display.nokbd);
-        // Of --nokbd and --no-progress.
-        assert!(parsed(&["--no"]).is_err());
+    }
+
+    #[test]
+    fn what_a_name_may_stand_for_is_told() {
+        assert_eq!(
+            parsed(&["--no"]).unwrap_err().to_string(),
+            "--no is ambiguous: it may stand for --nokbd, --no-progress"
+        );
+        let unknown = parsed(&["--nothing"]).unwrap_err();
+        assert!(matches!(unknown, OptionsError::CommandLine(_)));
     }
 
     #[test]

@@ -132,3 +132,80 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options, OptionsError> {
+        let words = line.split_whitespace().map(OsString::from);
+        Options::parse_from_line(
+            [OsString::from("ironcast-receiver")]
+                .into_iter()
+                .chain(words),
+        )
+    }
+
+    fn protocol(line: &str) -> Config {
+        let interface = Interface {
+            name: "eth0".to_owned(),
+            address: Ipv4Addr::new(10, 77, 0, 2),
+            broadcast: Some(Ipv4Addr::new(10, 77, 0, 255)),
+            loopback: false,
+        };
+        parsed(line).unwrap().protocol(&interface)
+    }
+
+    #[test]
+    fn the_command_line_of_a_fog_client() {
+        let line = "--nokbd --portbase 57842 --ttl 32 --mcast-rdv-address 10.77.0.1";
+        let config = protocol(line);
+        assert_eq!(config.port_base, 57_842);
+        assert_eq!(config.control_address, Ipv4Addr::new(10, 77, 0, 1));
+        assert_eq!(parsed(line).unwrap().file, None);
+    }
+
+    #[test]
+    fn times_have_the_stock_units_and_spellings() {
+        let config = protocol("--exitWait 2000 -s 30 --receive-timeout 7");
+        assert_eq!(config.exit_wait, Duration::from_millis(2000));
+        assert_eq!(config.start_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(config.sender_timeout, Duration::from_secs(7));
+        assert_eq!(protocol("-w 10").exit_wait, Duration::from_millis(10));
+    }
+
+    #[test]
+    fn of_sync_and_nosync_the_last_counts() {
+        let durability = |line| parsed(line).unwrap().durability();
+        assert_eq!(durability(""), Durability::AtEnd);
+        assert_eq!(durability("--sync --nosync"), Durability::Never);
+        assert_eq!(durability("-n -y"), Durability::EachWrite);
+    }
+
+    /// udp-receiver's own list: what it calls the possibilities of each first letter, and the other
+    /// spellings that it takes.
+    const STOCK_NAMES: &str = "exit-wait exitWait file ignore-lost-data interface license log \
+        mcast-all-address mcast-rdv-address mcast_all_address mcast_rdv_address no-progress nokbd \
+        nosync passive pipe port portbase print-uncompressed-position rcvbuf receive-timeout \
+        start-timeout stat-period statistics-period sync ttl";
+
+    #[test]
+    fn every_stock_option_is_known() {
+        for name in STOCK_NAMES.split_whitespace() {
+            // A value that suits none, so that all say something of it.
+            let error = parsed(&format!("--{name}=/")).err().map(|e| e.to_string());
+            let unknown = error.is_some_and(|error| error.contains("unexpected argument"));
+            assert!(!unknown, "--{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused() {
+        for line in ["--pipe cat", "-l log", "--ignore", "-d", "-x 1"] {
+            let error = parsed(line).unwrap_err();
+            assert!(matches!(error, OptionsError::Unsupported { .. }), "{line}");
+        }
+    }
+}

@@ -274,3 +274,148 @@ fn parse_group(text: &str) -> Result<Ipv4Addr, String> {
         .filter(Ipv4Addr::is_multicast)
         .ok_or_else(|| "not a multicast address (224.0.0.0 to 239.255.255.255)".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface() -> Interface {
+        Interface {
+            name: "eth0".to_owned(),
+            address: Ipv4Addr::new(10, 77, 0, 1),
+            broadcast: Some(Ipv4Addr::new(10, 77, 0, 255)),
+            loopback: false,
+        }
+    }
+
+    fn parsed(line: &str) -> Result<Options, OptionsError> {
+        let words = line.split_whitespace().map(OsString::from);
+        Options::parse_from_line([OsString::from("ironcast-sender")].into_iter().chain(words))
+    }
+
+    fn protocol(line: &str) -> Config {
+        parsed(line).unwrap().protocol(&interface())
+    }
+
+    #[test]
+    fn without_options_it_is_as_stock() {
+        let config = protocol("");
+        assert_eq!(config.port_base, 9000);
+        assert_eq!(config.control_address, Ipv4Addr::new(10, 77, 0, 255));
+        assert_eq!(config.data_address, Ipv4Addr::new(233, 255, 0, 1));
+        assert_eq!(config.block_size, 1456);
+        assert_eq!(config.duplex, Duplex::Full);
+        assert_eq!(config.retries_until_drop, 200);
+        assert_eq!(config.addressing, Addressing::Automatic);
+        assert!(!parsed("").unwrap().starts_by_itself());
+    }
+
+    #[test]
+    fn the_command_line_of_fog() {
+        let line = "--rexmit-hello-interval 500 --interface eth0 --min-receivers 3 --max-wait 600 \
+                    --mcast-data-address 239.0.106.2 --mcast-rdv-address 239.0.106.1 \
+                    --portbase 57842 --full-duplex --ttl 32 --nokbd --nopointopoint --file d1p1.img";
+        let options = parsed(line).unwrap();
+        assert_eq!(options.file, Some(PathBuf::from("d1p1.img")));
+        assert!(options.display.nokbd && options.starts_by_itself());
+        let config = protocol(line);
+        assert_eq!(
+            config.start.hello_interval,
+            Some(Duration::from_millis(500))
+        );
+        assert_eq!(config.start.min_receivers, Some(3));
+        assert_eq!(config.start.max_wait, Some(Duration::from_secs(600)));
+        assert_eq!(config.data_address, Ipv4Addr::new(239, 0, 106, 2));
+        assert_eq!(config.control_address, Ipv4Addr::new(239, 0, 106, 1));
+        assert_eq!(config.port_base, 57_842);
+        assert_eq!(config.addressing, Addressing::Multicast);
+    }
+
+    #[test]
+    fn the_command_line_of_clonezilla() {
+        let line = "--mcast-all-addr 224.0.0.1 --portbase 2232 --ttl 1 --min-clients 4 --min-wait 10 \
+                    --max-wait 300 --nopointopoint --nokbd";
+        let config = protocol(line);
+        assert_eq!(config.control_address, Ipv4Addr::new(224, 0, 0, 1));
+        assert_eq!(config.start.min_receivers, Some(4));
+        assert_eq!(config.start.min_wait, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_ttl_above_1_looks_beyond_the_network() {
+        let config = protocol("--ttl 2");
+        assert_eq!(config.control_address, Ipv4Addr::new(224, 0, 0, 1));
+    }
+
+    #[test]
+    fn a_least_wait_alone_starts_it_too() {
+        let config = protocol("-w 5");
+        assert_eq!(config.start.min_receivers, Some(1));
+        assert_eq!(config.start.min_wait, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn of_two_that_exclude_each_other_the_last_counts() {
+        assert_eq!(protocol("-d -c").duplex, Duplex::Half);
+        assert_eq!(protocol("-c -d").duplex, Duplex::Full);
+        assert_eq!(protocol("-1 -2").addressing, Addressing::Multicast);
+        assert_eq!(protocol("-2 -1").addressing, Addressing::PointToPoint);
+        assert_eq!(protocol("-2 -B").addressing, Addressing::Broadcast);
+    }
+
+    /// udp-sender's own list: what it calls the possibilities of each first letter, and the other
+    /// spellings that it takes.
+    const STOCK_NAMES: &str = "async autorate autostart blocksize broadcast bw-period daemon-mode \
+        default-slice-size fec file full-duplex half-duplex interface kill license log max-bitrate \
+        max-slice-size max-wait max_bitrate mcast-address mcast-all-address mcast-data-address \
+        mcast-rdv-address mcast_address mcast_all_address mcast_data_address mcast_rdv_address \
+        min-clients min-receivers min-slice-size min-wait no-progress nokbd nopoint-to-point \
+        nopoint_to_point nopointopoint pid-file pipe point-to-point point_to_point pointopoint port \
+        portbase print-uncompressed-position rate-governor rehello-offset retries-until-drop \
+        retriesUntilDrop rexmit-hello-interval sendbuf slice-size start-timeout stat-period \
+        statistics-period streaming ttl";
+
+    #[test]
+    fn every_stock_option_is_known() {
+        for name in STOCK_NAMES.split_whitespace() {
+            // A value that suits none, so that all say something of it.
+            let error = parsed(&format!("--{name}=/")).err().map(|e| e.to_string());
+            let unknown = error.is_some_and(|error| error.contains("unexpected argument"));
+            assert!(!unknown, "--{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused() {
+        for line in [
+            "--fec 8x8/128",
+            "-a",
+            "--max_bitrate 5m",
+            "-p gzip",
+            "-DD",
+            "--stream",
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(matches!(error, OptionsError::Unsupported { .. }), "{line}");
+        }
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for line in [
+            "-b 1455",
+            "-b 0",
+            "-C 0",
+            "-C 1025",
+            "-m 10.0.0.1",
+            "-t 0",
+            "-t 256",
+            "-P 9001",
+            "-w x",
+            "--max-slice-size 1025",
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(matches!(error, OptionsError::CommandLine(_)), "{line}");
+        }
+    }
+}
