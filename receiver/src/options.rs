@@ -137,6 +137,8 @@ impl Options {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use clap::CommandFactory;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Options, OptionsError> {
@@ -198,6 +200,16 @@ mod tests {
             let error = parsed(&format!("--{name}=/")).err().map(|e| e.to_string());
             let unknown = error.is_some_and(|error| error.contains("unexpected argument"));
             assert!(!unknown, "--{name}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_option() {
+        let manual = include_str!("../../docs/programs.md");
+        let names = Options::command();
+        let names = names.get_arguments().filter_map(clap::Arg::get_long);
+        for name in names.chain(UNSUPPORTED.iter().map(|option| option.long)) {
+            assert!(manual.contains(&format!("`--{name}`")), "--{name}");
         }
     }
 

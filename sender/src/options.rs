@@ -126,7 +126,7 @@ struct DataOptions {
     retries_until_drop: u32,
 
     /// Bytes of the system's memory for packets to be sent [default: the system's]
-    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    #[arg(long, short = 's', value_name = "BYTES", value_parser = parse_size)]
     sendbuf: Option<usize>,
 }
 
@@ -277,6 +277,8 @@ fn parse_group(text: &str) -> Result<Ipv4Addr, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn interface() -> Interface {
@@ -382,6 +384,16 @@ mod tests {
             let error = parsed(&format!("--{name}=/")).err().map(|e| e.to_string());
             let unknown = error.is_some_and(|error| error.contains("unexpected argument"));
             assert!(!unknown, "--{name}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_option() {
+        let manual = include_str!("../../docs/programs.md");
+        let names = Options::command();
+        let names = names.get_arguments().filter_map(clap::Arg::get_long);
+        for name in names.chain(UNSUPPORTED.iter().map(|option| option.long)) {
+            assert!(manual.contains(&format!("`--{name}`")), "--{name}");
         }
     }
 
