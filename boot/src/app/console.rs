@@ -8,13 +8,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use ironcast_proto::time::{Duration, Instant};
+use ironcast_proto::time::Instant;
 use uefi::boot::{self, ScopedProtocol, SearchType};
 use uefi::proto::console::text::{Key, Output};
 use uefi::proto::device_path::{DeviceSubType, DeviceType};
 use uefi::{CString16, Guid, Handle, guid, system};
 
-use super::clock::Clock;
 use super::firmware::{self, Path};
 use super::serial::SerialLine;
 
@@ -23,9 +22,6 @@ const CONSOLE_OUT_DEVICE: Guid = guid!("d3b36f2c-d551-11d4-9a46-0090273fc14d");
 
 /// Columns that are assumed where a screen doesn't tell.
 const USUAL_COLUMNS: usize = 80;
-
-/// The longest that a person's last lines wait for a slow serial line.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
 
 /// The screens and serial lines of the machine.
 #[derive(Debug)]
@@ -36,6 +32,8 @@ pub(crate) struct Console {
     lines: Vec<SerialLine>,
     /// Characters of the progress line that stands on the screens.
     progress: usize,
+    /// Whether lines wait for [`Console::pump`] to go out over serial lines.
+    is_busy: bool,
 }
 
 impl Console {
@@ -46,6 +44,7 @@ impl Console {
             whole: false,
             lines: Vec::new(),
             progress: 0,
+            is_busy: false,
         };
         let mut has_com1 = false;
         for handle in console_handles() {
@@ -68,9 +67,7 @@ impl Console {
     pub(crate) fn line(&mut self, text: &str) {
         self.show(text, "\r\n");
         self.progress = 0;
-        for line in &mut self.lines {
-            line.queue(text);
-        }
+        self.queue(text);
     }
 
     /// Shows a line of progress: on screens in the place of the one before, without scrolling, which
@@ -78,23 +75,22 @@ impl Console {
     pub(crate) fn progress(&mut self, text: &str) {
         self.show(text, "");
         self.progress = text.len();
-        for line in &mut self.lines {
-            line.queue(text);
+        self.queue(text);
+    }
+
+    /// From now on, and until this is called with `false`, lines leave over serial lines only by
+    /// [`pump`](Self::pump): there is something more urgent than they are.
+    pub(crate) fn set_busy(&mut self, is_busy: bool) {
+        self.is_busy = is_busy;
+        if !is_busy {
+            self.lines.iter_mut().for_each(SerialLine::flush);
         }
     }
 
-    /// Sends what the serial lines take now. To be called often.
+    /// Sends what the serial lines take now. To be called often while [busy](Self::set_busy).
     pub(crate) fn pump(&mut self, now: Instant) {
         for line in &mut self.lines {
             line.pump(now);
-        }
-    }
-
-    /// Waits until the serial lines have everything, 2 s at most.
-    pub(crate) fn flush(&mut self, clock: &Clock) {
-        let deadline = clock.now() + FLUSH_TIME;
-        while self.lines.iter().any(|line| !line.is_idle()) && clock.now() < deadline {
-            self.pump(clock.now());
         }
     }
 
@@ -112,6 +108,15 @@ impl Console {
         for _ in 0..256 {
             if !matches!(system::with_stdin(|input| input.read_key()), Ok(Some(_))) {
                 return;
+            }
+        }
+    }
+
+    fn queue(&mut self, text: &str) {
+        for line in &mut self.lines {
+            line.queue(text);
+            if !self.is_busy {
+                line.flush();
             }
         }
     }

@@ -101,11 +101,11 @@ fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut
 /// Does what was to be done after success.
 fn follow(then: Then, disk: &DiskInfo, clock: &Clock, console: &mut Console) -> ! {
     match then {
-        Then::Reboot => then::reboot(console, clock),
-        Then::PowerOff => then::power_off(console, clock),
-        Then::Wait => then::wait(console, clock),
+        Then::Reboot => then::reboot(console),
+        Then::PowerOff => then::power_off(console),
+        Then::Wait => then::wait(console),
         Then::Boot => {
-            let failure = then::start_from(disk, console, clock);
+            let failure = then::start_from(disk, console);
             console.line(&format!("ironcast: {failure}"));
             then::after_failure(console, clock)
         }

@@ -4,7 +4,7 @@ use core::panic::PanicInfo;
 
 use ironcast_proto::time::Duration;
 use uefi::runtime::{self, ResetType};
-use uefi::{Status, boot, println};
+use uefi::{Status, boot, print, println};
 
 /// How long the message stays before the machine switches itself off.
 const SHOWN: Duration = Duration::from_secs(600);
@@ -12,7 +12,14 @@ const SHOWN: Duration = Duration::from_secs(600);
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     // Nothing of the program's own state can be relied on here, so the firmware's console has to do.
-    println!("\r\nironcast: result failed: an error in this program: {info}; please report it");
+    print!(
+        "\r\nironcast: result failed: an error in this program: {}",
+        info.message()
+    );
+    match info.location() {
+        Some(place) => println!(" ({place}); please report it"),
+        None => println!("; please report it"),
+    }
     boot::stall(SHOWN);
     runtime::reset(ResetType::SHUTDOWN, Status::ABORTED, None)
 }

@@ -39,6 +39,8 @@ pub(crate) struct SerialLine {
     queue: VecDeque<u8>,
     /// When the transmitter will be empty, for ports that don't tell.
     ready_at: Instant,
+    /// Whether it took nothing for so long that it is better left alone.
+    is_dead: bool,
 }
 
 /// What drives the line.
@@ -85,15 +87,22 @@ impl SerialLine {
 
     /// Puts `line` and the end of a line into the queue.
     pub(crate) fn queue(&mut self, line: &str) {
-        if self.queue.len() + line.len() + 2 <= QUEUE {
+        if !self.is_dead && self.queue.len() + line.len() + 2 <= QUEUE {
             self.queue.extend(line.bytes());
             self.queue.extend(b"\r\n");
         }
     }
 
-    /// Whether everything has been handed to the transmitter.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty()
+    /// Sends everything that waits, however long the line takes.
+    pub(crate) fn flush(&mut self) {
+        while !self.queue.is_empty() {
+            if let Port::Com1 = self.port
+                && !com1_becomes_empty()
+            {
+                return self.give_up();
+            }
+            self.send_chunk();
+        }
     }
 
     /// Sends what the transmitter takes at `now` without waiting.
@@ -101,26 +110,40 @@ impl SerialLine {
         if self.queue.is_empty() || now < self.ready_at {
             return;
         }
-        let count = self.queue.len().min(FIFO);
-        match &mut self.port {
+        match &self.port {
+            Port::Com1 if !com1_is_empty() => {}
+            Port::Com1 => self.send_chunk(),
             Port::Driver { serial, .. } => {
-                let mut chunk = [0; FIFO];
-                for (place, byte) in chunk.iter_mut().zip(self.queue.drain(..count)) {
-                    *place = byte;
-                }
-                // A line that takes nothing has nobody at its end; the text is on the screen too.
-                let _ = serial.write(&chunk[..count]);
+                let count = self.queue.len().min(FIFO);
                 self.ready_at = now + time_of(count, serial.io_mode().baud_rate);
-            }
-            Port::Com1 => {
-                if read_port(COM1 + LINE_STATUS) & TRANSMITTER_EMPTY == 0 {
-                    return;
-                }
-                for byte in self.queue.drain(..count) {
-                    write_port(COM1, byte);
-                }
+                self.send_chunk();
             }
         }
+    }
+
+    /// Hands as much to the transmitter as it takes when it is empty.
+    fn send_chunk(&mut self) {
+        let count = self.queue.len().min(FIFO);
+        let mut chunk = [0; FIFO];
+        for (place, byte) in chunk.iter_mut().zip(self.queue.drain(..count)) {
+            *place = byte;
+        }
+        match &mut self.port {
+            Port::Driver { serial, .. } => {
+                // Each try would take a second, and the text is on the screen too.
+                if serial.write(&chunk[..count]).is_err() {
+                    self.give_up();
+                }
+            }
+            Port::Com1 => chunk[..count]
+                .iter()
+                .for_each(|&byte| write_port(COM1, byte)),
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.is_dead = true;
+        self.queue.clear();
     }
 
     fn new(port: Port) -> Self {
@@ -128,6 +151,7 @@ impl SerialLine {
             port,
             queue: VecDeque::with_capacity(QUEUE),
             ready_at: Instant::ZERO,
+            is_dead: false,
         }
     }
 }
@@ -136,6 +160,17 @@ impl SerialLine {
 fn time_of(bytes: usize, bits_per_second: u64) -> Duration {
     let bits = u64::try_from(bytes).unwrap_or(u64::MAX) * 10;
     Duration::from_micros((bits * 1_000_000).checked_div(bits_per_second).unwrap_or(0))
+}
+
+fn com1_is_empty() -> bool {
+    read_port(COM1 + LINE_STATUS) & TRANSMITTER_EMPTY != 0
+}
+
+/// Waits until COM1 has sent what it was given, a second at most.
+fn com1_becomes_empty() -> bool {
+    /// Reading a register of a UART takes a microsecond on every PC.
+    const READS: u32 = 1_000_000;
+    (0..READS).any(|_| com1_is_empty())
 }
 
 fn read_port(port: u16) -> u8 {

@@ -62,7 +62,6 @@ pub(crate) fn confirm(
                 "ironcast: y to overwrite {name}, another key to stop; {seconds} s left"
             ));
         }
-        console.pump(clock.now());
         match console.key() {
             Some('y' | 'Y') => {
                 console.line(&format!("ironcast: {name} will be overwritten"));

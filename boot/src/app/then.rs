@@ -34,27 +34,26 @@ const REST: Duration = Duration::from_millis(5);
 const LOADER_WATCHDOG: Duration = Duration::from_secs(300);
 
 /// Restarts the machine.
-pub(crate) fn reboot(console: &mut Console, clock: &Clock) -> ! {
+pub(crate) fn reboot(console: &mut Console) -> ! {
     console.line("ironcast: restarting");
-    reset(console, clock, ResetType::COLD)
+    runtime::reset(ResetType::COLD, Status::SUCCESS, None)
 }
 
 /// Switches the machine off.
-pub(crate) fn power_off(console: &mut Console, clock: &Clock) -> ! {
+pub(crate) fn power_off(console: &mut Console) -> ! {
     console.line("ironcast: switching off");
-    reset(console, clock, ResetType::SHUTDOWN)
+    runtime::reset(ResetType::SHUTDOWN, Status::SUCCESS, None)
 }
 
 /// Leaves the result on the screen until somebody presses a key, then restarts.
-pub(crate) fn wait(console: &mut Console, clock: &Clock) -> ! {
+pub(crate) fn wait(console: &mut Console) -> ! {
     console.line("ironcast: done; press any key to restart");
     console.forget_keys();
     let nap = Nap::new();
     while console.key().is_none() {
-        console.pump(clock.now());
         nap.wait(REST);
     }
-    reboot(console, clock)
+    reboot(console)
 }
 
 /// Leaves the failure on the screen for ten minutes, then switches off; a key restarts at once.
@@ -68,17 +67,16 @@ pub(crate) fn after_failure(console: &mut Console, clock: &Clock) -> ! {
     let end = clock.now() + FAILURE_SHOWN;
     while clock.now() < end {
         if console.key().is_some() {
-            reboot(console, clock);
+            reboot(console);
         }
-        console.pump(clock.now());
         nap.wait(REST);
     }
-    power_off(console, clock)
+    power_off(console)
 }
 
 /// Starts what was written to `disk`, as the firmware would. Comes back only if that fails, or if what
 /// was started comes back.
-pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console, clock: &Clock) -> Failure {
+pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console) -> Failure {
     const NEXT: &str = "restart the machine to boot it";
     // The drivers have not seen the new partition table yet.
     let connected = boot::connect_controller(disk.handle(), &[], None, true);
@@ -100,7 +98,6 @@ pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console, clock: &Clock) 
         "ironcast: starting {DEFAULT_LOADER} of {}",
         disk.name()
     ));
-    console.flush(clock);
     firmware::set_watchdog(LOADER_WATCHDOG);
     let ended = boot::start_image(loaded);
     firmware::set_watchdog(Duration::ZERO);
@@ -147,9 +144,4 @@ fn load(system: Handle) -> Result<Handle, Status> {
         boot_policy: BootPolicy::BootSelection,
     };
     boot::load_image(boot::image_handle(), source).map_err(|error| error.status())
-}
-
-fn reset(console: &mut Console, clock: &Clock, how: ResetType) -> ! {
-    console.flush(clock);
-    runtime::reset(how, Status::SUCCESS, None)
 }

@@ -137,7 +137,10 @@ impl<'a> Transfer<'a> {
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         let mut receiving = Receiving::new(engine, clock);
         loop {
-            match receiving.run(network, rendezvous, console)? {
+            console.set_busy(true);
+            let ended = receiving.run(network, rendezvous, console);
+            console.set_busy(false);
+            match ended? {
                 Some(Ok(report)) => return Ok(receiving.done(&report)),
                 Some(Err(error)) => {
                     let written = receiving.engine.progress().written > 0;
