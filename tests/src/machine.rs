@@ -319,43 +319,50 @@ impl Machine {
     }
 
     /// Waits until its serial port has sent `text` after what earlier waits have matched, at most
-    /// `timeout`, and gives the whole line that holds it as far as it has come.
+    /// `timeout`.
     ///
     /// # Errors
     /// [`LabError::TimedOut`] or, if the machine went off, [`LabError::Failed`]; both show the end
     /// of the serial log.
-    pub fn wait_for_serial(&mut self, text: &str, timeout: Duration) -> Result<String, LabError> {
-        self.wait_for_any(&[text], timeout)
+    pub fn wait_for_serial(&mut self, text: &str, timeout: Duration) -> Result<(), LabError> {
+        self.wait_until(text, timeout, |new| {
+            let at = new.find(text)?;
+            Some(((), at + text.len()))
+        })
     }
 
-    /// Like [`Machine::wait_for_serial`], for whichever of `texts` comes first.
+    /// Waits until its serial port has sent a whole line with `text` in it after what earlier waits
+    /// have matched, at most `timeout`, and gives that line.
     ///
     /// # Errors
     /// The same.
-    pub fn wait_for_any(&mut self, texts: &[&str], timeout: Duration) -> Result<String, LabError> {
+    pub fn wait_for_line(&mut self, text: &str, timeout: Duration) -> Result<String, LabError> {
+        self.wait_until(text, timeout, |new| line_with(new, text))
+    }
+
+    /// Waits until `find` finds something in what has not been matched yet: what, and where it ends.
+    fn wait_until<T>(
+        &mut self,
+        text: &str,
+        timeout: Duration,
+        find: impl Fn(&str) -> Option<(T, usize)>,
+    ) -> Result<T, LabError> {
         let deadline = Instant::now() + timeout;
         loop {
             let running = self.qemu.is_running();
             let serial = self.serial();
-            let new = serial.get(self.seen..).unwrap_or_default();
-            let first = texts
-                .iter()
-                .filter_map(|text| new.find(text).map(|at| (at, text.len())))
-                .min();
-            if let Some((at, length)) = first {
-                let line = line_around(new, at);
-                self.seen += at + length;
-                return Ok(line);
+            if let Some((found, end)) = find(serial.get(self.seen..).unwrap_or_default()) {
+                self.seen += end;
+                return Ok(found);
             }
             if !running || Instant::now() >= deadline {
-                return Err(self.missed(texts, running, timeout, &serial));
+                return Err(self.missed(text, running, timeout, &serial));
             }
             thread::sleep(LOOK_AGAIN);
         }
     }
 
-    fn missed(&self, texts: &[&str], running: bool, after: Duration, serial: &str) -> LabError {
-        let wanted = texts.join("\" or \"");
+    fn missed(&self, wanted: &str, running: bool, after: Duration, serial: &str) -> LabError {
         let name = self.name();
         if running {
             return LabError::TimedOut {
@@ -411,12 +418,12 @@ fn next_mac() -> String {
     format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
 }
 
-fn line_around(text: &str, at: usize) -> String {
+/// The first whole line that has `wanted` in it, and where it ends.
+fn line_with(text: &str, wanted: &str) -> Option<(String, usize)> {
+    let at = text.find(wanted)?;
     let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let end = text[at..]
-        .find('\n')
-        .map_or(text.len(), |length| at + length);
-    text[start..end].trim().to_owned()
+    let end = at + text[at..].find('\n')?;
+    Some((text[start..end].trim().to_owned(), end))
 }
 
 /// Leaves out ANSI escape sequences (ESC, `[`, parameters, a final byte) and carriage returns. A
@@ -449,9 +456,10 @@ mod tests {
     }
 
     #[test]
-    fn the_line_around_a_match_is_whole() {
-        assert_eq!(line_around("one\ntwo words\nthree", 8), "two words");
-        assert_eq!(line_around("one", 0), "one");
+    fn a_line_is_given_when_it_is_whole() {
+        let text = "one\ntwo words\nthree";
+        assert_eq!(line_with(text, "words"), Some(("two words".to_owned(), 13)));
+        assert_eq!(line_with(text, "thr"), None);
     }
 
     #[test]
