@@ -122,12 +122,24 @@ fn usable(entry: &InterfaceAddress) -> Option<Interface> {
         .filter(|_| entry.flags.contains(InterfaceFlags::IFF_BROADCAST))
         .and_then(|broadcast| Some(broadcast.as_sockaddr_in()?.ip()))
         .filter(|&broadcast| broadcast != address && !broadcast.is_unspecified());
+    let derived = || {
+        let mask = entry.netmask.as_ref()?.as_sockaddr_in()?.ip();
+        let can_broadcast = entry.flags.contains(InterfaceFlags::IFF_BROADCAST);
+        can_broadcast.then(|| last_of_network(address, mask))?
+    };
     Some(Interface {
         name: entry.interface_name.clone(),
         address,
-        broadcast,
+        broadcast: broadcast.or_else(derived),
         loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
     })
+}
+
+/// The broadcast address of a network for which none was set, as by `ip address add` without `brd`: the
+/// system takes its last address for one all the same. `None` if it has no more than two addresses.
+fn last_of_network(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Ipv4Addr> {
+    let hosts = !mask.to_bits();
+    (hosts > 1).then(|| Ipv4Addr::from_bits(address.to_bits() | hosts))
 }
 
 fn choose(
@@ -231,6 +243,15 @@ eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 ";
         assert_eq!(default_route(table).as_deref(), Some("eth0"));
         assert_eq!(default_route(""), None);
+    }
+
+    #[test]
+    fn a_network_without_a_broadcast_address_has_its_last_one() {
+        let last = |mask: [u8; 4]| last_of_network([10, 0, 1, 1].into(), mask.into());
+        assert_eq!(last([255, 255, 255, 0]), Some([10, 0, 1, 255].into()));
+        assert_eq!(last([255, 255, 255, 252]), Some([10, 0, 1, 3].into()));
+        assert_eq!(last([255, 255, 255, 254]), None);
+        assert_eq!(last([255; 4]), None);
     }
 
     #[test]
