@@ -79,6 +79,8 @@ pub struct Sender {
     /// One whose refusal the caller has yet to be told.
     refused: Option<SocketAddrV4>,
     started: Option<u16>,
+    /// Receivers that had left when the transfer started.
+    absent: u16,
     finished: Option<Outcome>,
     stats: Stats,
 }
@@ -100,6 +102,7 @@ impl Sender {
             complete: false,
             refused: None,
             started: None,
+            absent: 0,
             finished: None,
             stats: Stats::default(),
             config,
@@ -226,6 +229,7 @@ impl Sender {
             return;
         }
         self.started = Some(receivers);
+        self.absent = self.roster.count(Standing::Left);
         self.state = State::Transferring(Transfer::new(&self.config, self.data_address()));
     }
 
@@ -313,10 +317,10 @@ impl Sender {
         if transfer.settle(&self.roster) {
             let bytes = transfer.needed_from();
             let completed = self.roster.count(Standing::Completed);
-            let lost = self.roster.count(Standing::Left) + self.roster.count(Standing::Dropped);
+            let left = self.roster.count(Standing::Left);
             let outcome = Outcome {
                 completed,
-                lost,
+                lost: left.saturating_sub(self.absent) + self.roster.count(Standing::Dropped),
                 bytes,
             };
             self.finished = Some(outcome);

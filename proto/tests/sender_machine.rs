@@ -1,0 +1,45 @@
+//! The sender machine against receivers that no simulation has: ones that leave before the start.
+//!
+//! Each test hands it the datagrams of its case, one by one.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use ironcast_proto::sender::{Config, Event, Outcome, Sender};
+use ironcast_proto::time::Instant;
+use ironcast_proto::wire::{Capabilities, ConnectReq, MAX_CONTROL_LEN, Message, SliceOk};
+
+const NOW: Instant = Instant::ZERO;
+
+fn hear(sender: &mut Sender, receiver: u8, message: &Message<'_>) {
+    let mut buffer = [0; MAX_CONTROL_LEN];
+    let len = message.emit(&mut buffer).unwrap();
+    let from = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, receiver), 9000);
+    sender.handle_datagram(NOW, from, &buffer[..len]);
+    while sender.poll_transmit(NOW, &mut buffer).is_some() {}
+}
+
+#[test]
+fn who_leaves_before_the_start_is_not_lost() {
+    let mut sender = Box::new(Sender::new(Config::default(), NOW));
+    sender.supply(0, true);
+    let connect = Message::ConnectReq(ConnectReq {
+        capabilities: Capabilities::STOCK,
+        receive_buffer: 0,
+    });
+    for receiver in 1..=3 {
+        hear(&mut sender, receiver, &connect);
+    }
+    hear(&mut sender, 1, &Message::Disconnect);
+    hear(&mut sender, 2, &Message::Go);
+    hear(&mut sender, 3, &Message::Disconnect);
+    hear(&mut sender, 2, &Message::Ok(SliceOk { slice: 0 }));
+    let outcome = Outcome {
+        completed: 1,
+        lost: 1,
+        bytes: 0,
+    };
+    let last = std::iter::from_fn(|| sender.poll_event()).last();
+    assert_eq!(last, Some(Event::Finished(outcome)));
+}
