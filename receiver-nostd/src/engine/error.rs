@@ -70,8 +70,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Transfer(failure) => failure.fmt(f),
             Self::TooSmall { needed, capacity } => write!(
                 f,
-                "the image's {} partition table is for a disk of at least {} bytes, and this one has \
-                 {capacity}; nothing was written",
+                "the image's {} partition table is for a disk of at least {} bytes, and this one \
+                 has {capacity}; nothing was written",
                 needed.table, needed.bytes
             ),
             Self::Full { capacity } => write!(
@@ -189,8 +189,8 @@ mod tests {
             texts,
             [
                 "the transfer was given up here",
-                "the image's GPT partition table is for a disk of at least 200 bytes, and this one has \
-                 100; nothing was written",
+                "the image's GPT partition table is for a disk of at least 200 bytes, and this one \
+                 has 100; nothing was written",
                 "the disk is full: the image has more than its 100 bytes",
                 "writing bytes 3..9 of the disk: TimedOut",
                 "writing bytes 3..9 of the disk: it took none",
