@@ -92,10 +92,10 @@ fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut
         }
     }
     let (disk, port) = (settings.disk, settings.port_base);
-    let (confirm, then) = (settings.confirm, settings.then);
-    console.line(&format!(
-        "ironcast: disk={disk} portbase={port} confirm={confirm:?} then={then:?}"
-    ));
+    // Their names in the program are the words of the settings, but for the case.
+    let choices = format!("confirm={:?} then={:?}", settings.confirm, settings.then);
+    let choices = choices.to_ascii_lowercase();
+    console.line(&format!("ironcast: disk={disk} portbase={port} {choices}"));
 }
 
 /// Does what was to be done after success.

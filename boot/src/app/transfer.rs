@@ -389,10 +389,10 @@ fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> F
             "the disk may be failing: check it, or choose another"
         }
     };
-    let state = if written {
-        "its old contents are lost"
-    } else {
-        "it was not written"
+    let state = match error {
+        Error::TooSmall { .. } => "",
+        _ if written => "; its old contents are lost",
+        _ => "; it was not written",
     };
-    Failure::new(format!("{}: {error} ({state})", disk.name()), next)
+    Failure::new(format!("{}: {error}{state}", disk.name()), next)
 }
