@@ -20,6 +20,8 @@ pub(super) struct Slice {
     phase: Phase,
     /// Number of the current round.
     rxmit: u32,
+    /// The round that repetitions are counted from.
+    counted_from: u32,
     /// The first round after the last retransmission: answers from before it say nothing any more.
     fresh: u32,
     /// Receivers that have the whole slice.
@@ -71,6 +73,7 @@ impl Slice {
                 Phase::Sending { next: 0 }
             },
             rxmit: 0,
+            counted_from: 0,
             fresh: 0,
             ready: BitSet::EMPTY,
             answered: BitSet::EMPTY,
@@ -105,9 +108,25 @@ impl Slice {
         &self.known
     }
 
-    /// Number of the current round, which is also how often the request was repeated.
+    /// Number of the current round.
     pub(super) fn rxmit(&self) -> u32 {
         self.rxmit
+    }
+
+    /// Of `receivers`, those who need not be dropped when the request was repeated `limit` times; `None`
+    /// before that. If some did answer and still lack blocks, only they have used up their rounds: fast
+    /// ones, in which those whose disks are busy had no time to answer.
+    pub(super) fn kept_at_limit(&mut self, receivers: &BitSet, limit: u32) -> Option<BitSet> {
+        if self.rxmit - self.counted_from < limit {
+            return None;
+        }
+        let missing = receivers.difference(&self.ready);
+        let silent = missing.difference(&self.known);
+        if silent == missing {
+            return Some(self.ready);
+        }
+        self.counted_from = self.rxmit;
+        Some(self.ready.union(&silent))
     }
 
     /// Whether blocks of it have yet to be sent for the first time.
@@ -286,6 +305,26 @@ mod tests {
         assert!(!slice.is_lossy());
         slice.time_out();
         assert!(slice.is_to_ask());
+    }
+
+    #[test]
+    fn rounds_used_up_by_those_who_answer_are_no_fault_of_the_silent() {
+        let mut slice = asked();
+        let mut receivers = BitSet::below(3);
+        slice.ok(0);
+        for _ in 0..5 {
+            assert_eq!(slice.kept_at_limit(&receivers, 5), None);
+            slice.asked(NOW, NOW);
+            slice.retransmit(1, slice.rxmit(), &BitSet::below(4));
+            slice.time_out();
+        }
+        receivers.remove(1);
+        assert_eq!(slice.kept_at_limit(&BitSet::below(3), 5), Some(receivers));
+        for _ in 0..5 {
+            assert_eq!(slice.kept_at_limit(&receivers, 5), None);
+            slice.time_out();
+        }
+        assert_eq!(slice.kept_at_limit(&receivers, 5), Some(BitSet::below(1)));
     }
 
     #[test]

@@ -204,8 +204,8 @@ impl Transfer {
         if front.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
-        if front.rxmit() >= self.retries_until_drop {
-            roster.drop_all_but(front.ready());
+        if let Some(keep) = front.kept_at_limit(roster.connected(), self.retries_until_drop) {
+            roster.drop_all_but(&keep);
         }
         if !front.time_out() {
             self.wait.unanswered();
