@@ -1,8 +1,8 @@
 //! The time since the start, from the processor's time stamp counter.
 //!
-//! Firmware has no clock with microseconds. The counter has, but its speed is unknown: it is measured
-//! against the firmware's own delay at first, which is off by several percent on a busy virtual
-//! machine, and against the calendar clock's seconds as soon as there is time for that.
+//! Firmware has no clock with microseconds. The counter has, but its speed is unknown: it is
+//! measured against the firmware's own delay at first, which is off by several percent on a busy
+//! virtual machine, and against the calendar clock's seconds as soon as there is time for that.
 
 use core::arch::x86_64::_rdtsc;
 use core::cell::Cell;
@@ -131,8 +131,8 @@ impl Clock {
         }
     }
 
-    /// Takes the speed from two changes of the second, unless somebody has set the calendar clock in
-    /// between.
+    /// Takes the speed from two changes of the second, unless somebody has set the calendar clock
+    /// in between.
     fn set_speed(&self, start: Look, end: Look) {
         let old = self.rate.get();
         let seconds = (end.second_of_day + 86_400 - start.second_of_day) % 86_400;

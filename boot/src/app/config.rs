@@ -1,8 +1,8 @@
 //! Where the settings come from: the first source that has any.
 //!
 //! Words given with the start come first, since somebody has just typed them or written them into a
-//! boot menu; then the file beside the program; then the files on the server that it was booted from.
-//! Sources are not mixed, so that what a machine does can be read in one place.
+//! boot menu; then the file beside the program; then the files on the server that it was booted
+//! from. Sources are not mixed, so that what a machine does can be read in one place.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -39,8 +39,8 @@ pub(crate) struct Source {
 impl Source {
     /// The first source that there is; `None` if nobody has set anything.
     ///
-    /// What can't be read is told on the console and counts as not there: without settings nothing is
-    /// written unless somebody at the machine agrees.
+    /// What can't be read is told on the console and counts as not there: without settings nothing
+    /// is written unless somebody at the machine agrees.
     pub(crate) fn find(network: Option<&mut NetworkBoot>, console: &mut Console) -> Option<Self> {
         load_options()
             .or_else(|| beside_the_program(console))
@@ -164,7 +164,8 @@ fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>>
     })
 }
 
-/// The files on the server that the program was booted from: this machine's own, then the one for all.
+/// The files on the server that the program was booted from: this machine's own, then the one for
+/// all.
 ///
 /// Most servers keep files in folders, where one name can't be both: there the file for all is
 /// `ironcast.conf/default` beside the machines' own.

@@ -1,9 +1,10 @@
 //! What a person sees: the same lines on every screen and on the serial port.
 //!
-//! Firmware's own console usually goes to the serial port as well, but breaks lines at the terminal's
-//! width, which makes them unreadable for programs. So lines go to each of the firmware's screens by
-//! itself, and straight to the serial lines in place of the terminals on them: each line appears once
-//! and whole on each. COM1 gets the lines even where the firmware's console leaves it alone.
+//! Firmware's own console usually goes to the serial port as well, but breaks lines at the
+//! terminal's width, which makes them unreadable for programs. So lines go to each of the
+//! firmware's screens by itself, and straight to the serial lines in place of the terminals on
+//! them: each line appears once and whole on each. COM1 gets the lines even where the firmware's
+//! console leaves it alone.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -70,8 +71,8 @@ impl Console {
         self.queue(text);
     }
 
-    /// Shows a line of progress: on screens in the place of the one before, without scrolling, which
-    /// takes many milliseconds on a large one.
+    /// Shows a line of progress: on screens in the place of the one before, without scrolling,
+    /// which takes many milliseconds on a large one.
     pub(crate) fn progress(&mut self, text: &str) {
         self.show(text, "");
         self.progress = text.len();

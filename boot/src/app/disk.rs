@@ -1,9 +1,9 @@
 //! The firmware's disks, and the one that is written.
 //!
-//! Only whole disks count; partitions are the image's own business. The one that is written is opened
-//! exclusively, so that no file system driver of the firmware writes something old back over it. What
-//! was written is read back at once and compared: drivers have been seen to call writes successful
-//! that their disk had refused.
+//! Only whole disks count; partitions are the image's own business. The one that is written is
+//! opened exclusively, so that no file system driver of the firmware writes something old back over
+//! it. What was written is read back at once and compared: drivers have been seen to call writes
+//! successful that their disk had refused.
 
 use alloc::format;
 use alloc::string::String;
@@ -26,8 +26,8 @@ use super::memory::{MemoryError, Pages};
 /// What every GPT header begins with.
 const GPT_SIGNATURE: &[u8] = b"EFI PART";
 
-/// Bytes of the smallest sector that disks have. iPXE hangs something smaller at network cards, which
-/// only looks like a disk.
+/// Bytes of the smallest sector that disks have. iPXE hangs something smaller at network cards,
+/// which only looks like a disk.
 const SMALLEST_SECTOR: u32 = 512;
 
 /// A disk that the firmware knows.
@@ -151,8 +151,8 @@ fn look_at(handle: Handle, boot_device: &Path) -> Option<DiskInfo> {
     })
 }
 
-/// How a disk is attached, by the last step of its path that tells, and whether that is inside of the
-/// machine.
+/// How a disk is attached, by the last step of its path that tells, and whether that is inside of
+/// the machine.
 fn kind_of(path: &Path) -> (DiskKind, bool) {
     let kinds = || path.nodes().iter().rev().map(|node| node.kind);
     // A disk that hangs directly at the PCI bus is a paravirtual one.
@@ -227,8 +227,8 @@ impl TargetDisk {
         })
     }
 
-    /// Invalidates the copy of a GPT at the end of the disk: firmware would restore the old table from
-    /// it if the transfer broke off, over a disk that has half of its new contents.
+    /// Invalidates the copy of a GPT at the end of the disk: firmware would restore the old table
+    /// from it if the transfer broke off, over a disk that has half of its new contents.
     fn clear_old_table(&mut self) -> Result<(), DiskError> {
         if core::mem::replace(&mut self.cleared, true) {
             return Ok(());
@@ -262,7 +262,8 @@ impl TargetDisk {
         Ok(whole)
     }
 
-    /// Writes a part of the sector that the position is in, which keeps the rest of it, and checks it.
+    /// Writes a part of the sector that the position is in, which keeps the rest of it, and checks
+    /// it.
     fn write_part(&mut self, data: &[u8]) -> Result<usize, DiskError> {
         let (id, block) = (self.block_io.media().media_id(), self.block());
         let start = (self.position % self.sector as u64) as usize;

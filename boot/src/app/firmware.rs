@@ -27,8 +27,8 @@ pub(crate) fn set_watchdog(time: Duration) {
 
 /// Lets the firmware's drivers manage every device that it has found.
 ///
-/// Firmwares that are set to boot fast leave disks and network cards without drivers until something
-/// boots from them. It takes 0.2 to 0.6 s, and nothing where all is connected already.
+/// Firmwares that are set to boot fast leave disks and network cards without drivers until
+/// something boots from them. It takes 0.2 to 0.6 s, and nothing where all is connected already.
 pub(crate) fn connect_all_drivers() {
     let Ok(handles) = boot::locate_handle_buffer(SearchType::AllHandles) else {
         return;
@@ -57,9 +57,9 @@ pub(crate) fn open_shared<P: ProtocolPointer + ?Sized>(
         agent: boot::image_handle(),
         controller: None,
     };
-    // SAFETY: the firmware is not told of this use and could remove the protocol. It does so only when
-    // a driver is disconnected, which only our own exclusive opens cause, and the values that are
-    // opened here are dropped before those, or belong to consoles and loaded files, which stay.
+    // SAFETY: the firmware is not told of this use and could remove the protocol. It does so only
+    // when a driver is disconnected, which only our own exclusive opens cause, and the values that
+    // are opened here are dropped before those, or belong to consoles and loaded files, which stay.
     let opened =
         unsafe { boot::open_protocol::<P>(parameters, OpenProtocolAttributes::GetProtocol) };
     // An interface without contents would panic on use.

@@ -1,8 +1,8 @@
 //! What the firmware learnt when it booted over the network: the machine's address and the server.
 //!
-//! The firmware's network stack keeps the DHCP server's answer, but loses it when the network card is
-//! taken away from it. So it is read first, and with it the files of the TFTP server, which only the
-//! firmware's stack can fetch.
+//! The firmware's network stack keeps the DHCP server's answer, but loses it when the network card
+//! is taken away from it. So it is read first, and with it the files of the TFTP server, which only
+//! the firmware's stack can fetch.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -47,7 +47,8 @@ impl Pages {
 
     /// The memory, to be written.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: `&mut self` is the only way to the pages, which were filled with zeros when taken.
+        // SAFETY: `&mut self` is the only way to the pages, which were filled with zeros when
+        // taken.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.count * PAGE_SIZE) }
     }
 

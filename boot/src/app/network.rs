@@ -1,7 +1,7 @@
 //! The way to the sender: a network card, and an address for it.
 //!
-//! The address that the machine was booted with is used at once. It is not this program's to renew, so
-//! a DHCP client of its own takes over when half of its time is gone, unless a transfer is on.
+//! The address that the machine was booted with is used at once. It is not this program's to renew,
+//! so a DHCP client of its own takes over when half of its time is gone, unless a transfer is on.
 
 use alloc::format;
 use core::net::Ipv4Addr;
@@ -124,13 +124,14 @@ impl Network {
         })
     }
 
-    /// When the address has to be renewed by [`renew`](Self::renew); `None` if that is taken care of.
+    /// When the address has to be renewed by [`renew`](Self::renew); `None` if that is taken care
+    /// of.
     pub(crate) fn renew_at(&self) -> Option<Instant> {
         self.renew_at
     }
 
-    /// Asks a DHCP server for an address of this program's own, which the link then renews by itself.
-    /// If none answers, the firmware's address stays.
+    /// Asks a DHCP server for an address of this program's own, which the link then renews by
+    /// itself. If none answers, the firmware's address stays.
     pub(crate) fn renew(&mut self, clock: &Clock, console: &mut Console) -> Result<(), Failure> {
         self.renew_at = None;
         let kept = core::mem::take(&mut self.address);

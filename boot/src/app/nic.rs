@@ -28,8 +28,8 @@ const LARGEST_FRAME: usize = 1514;
 /// Bytes of the smallest Ethernet frame, without its check sequence. Some drivers don't pad.
 const SMALLEST_FRAME: usize = 60;
 
-/// Memory for a frame that was received; larger than any card's, since a frame that doesn't fit would
-/// block the ones behind it.
+/// Memory for a frame that was received; larger than any card's, since a frame that doesn't fit
+/// would block the ones behind it.
 const RECEIVE_BUFFER: usize = 16 << 10;
 
 /// The group that routers ask for members of groups in.
@@ -57,8 +57,8 @@ impl fmt::Display for NicInfo {
     }
 }
 
-/// The machine's network cards, the likeliest first: the one that was booted from, then those with a
-/// link.
+/// The machine's network cards, the likeliest first: the one that was booted from, then those with
+/// a link.
 pub(crate) fn find(boot_device: &Path) -> Vec<NicInfo> {
     let boot_mac = boot_device.ethernet_address();
     let mut found: Vec<(usize, NicInfo)> = Vec::new();
@@ -138,12 +138,12 @@ impl Nic {
         Err(NicError::NotStarted(status))
     }
 
-    /// Lets the frames of `group` through, besides those for this card, broadcasts, and the questions
-    /// of routers about groups.
+    /// Lets the frames of `group` through, besides those for this card, broadcasts, and the
+    /// questions of routers about groups.
     ///
-    /// Drivers answer this with errors although they did it, and with success although they can't. So
-    /// all groups are asked for as well as the one, and whatever the answers, the transfer goes on:
-    /// the addresses of every frame are checked anyway.
+    /// Drivers answer this with errors although they did it, and with success although they can't.
+    /// So all groups are asked for as well as the one, and whatever the answers, the transfer goes
+    /// on: the addresses of every frame are checked anyway.
     pub(crate) fn join(&mut self, group: Ipv4Addr) {
         let basic = ReceiveFlags::UNICAST | ReceiveFlags::BROADCAST;
         let can = ReceiveFlags::from_bits_truncate(self.network.mode().receive_filter_mask);

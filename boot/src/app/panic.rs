@@ -11,7 +11,8 @@ const SHOWN: Duration = Duration::from_secs(600);
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    // Nothing of the program's own state can be relied on here, so the firmware's console has to do.
+    // Nothing of the program's own state can be relied on here, so the firmware's console has to
+    // do.
     print!(
         "\r\nironcast: result failed: an error in this program: {}",
         info.message()

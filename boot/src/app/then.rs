@@ -1,7 +1,7 @@
 //! What becomes of the machine after the run.
 //!
-//! After success it does what it was told to. After a failure it does not: restarting could begin the
-//! same again without end, and starting a disk that is half written helps nobody.
+//! After success it does what it was told to. After a failure it does not: restarting could begin
+//! the same again without end, and starting a disk that is half written helps nobody.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -74,8 +74,8 @@ pub(crate) fn after_failure(console: &mut Console, clock: &Clock) -> ! {
     power_off(console)
 }
 
-/// Starts what was written to `disk`, as the firmware would. Comes back only if that fails, or if what
-/// was started comes back.
+/// Starts what was written to `disk`, as the firmware would. Comes back only if that fails, or if
+/// what was started comes back.
 pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console) -> Failure {
     const NEXT: &str = "restart the machine to boot it";
     // The drivers have not seen the new partition table yet.

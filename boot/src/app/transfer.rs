@@ -1,7 +1,7 @@
 //! The transfer itself: datagrams in, sectors out, and a line about it now and then.
 //!
-//! One loop does everything, and nothing in it takes longer than one write to the disk: a network card
-//! holds a few dozen frames, and what comes on top is lost and has to be sent again.
+//! One loop does everything, and nothing in it takes longer than one write to the disk: a network
+//! card holds a few dozen frames, and what comes on top is lost and has to be sent again.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -36,8 +36,8 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// How long the loop rests when nobody has been heard yet.
 const REST: Duration = Duration::from_millis(5);
 
-/// How many batches of frames are taken before the disk's turn: more than a card holds, so that it is
-/// left empty, unless the sender is faster than this machine.
+/// How many batches of frames are taken before the disk's turn: more than a card holds, so that it
+/// is left empty, unless the sender is faster than this machine.
 const POLLS: u32 = 8;
 
 /// How long the last message may take to leave.
@@ -196,8 +196,8 @@ impl<'a> Receiving<'a> {
         }
     }
 
-    /// Receives over `network` until the transfer ends, or until its address has to be renewed, which
-    /// `None` tells.
+    /// Receives over `network` until the transfer ends, or until its address has to be renewed,
+    /// which `None` tells.
     fn run(
         &mut self,
         network: &mut Network,
