@@ -1,7 +1,7 @@
-//! Reads a DHCP server's answer that somebody else got, such as the firmware that booted the machine.
+//! Reads a DHCP answer that somebody else got, such as the firmware that booted the machine.
 //!
-//! The link has a DHCP client of its own; this is for the address that is there already, and for the
-//! server and the name of the boot file, which the client has no use for.
+//! The link has a DHCP client of its own; this is for the address that is there already, and for
+//! the server and the name of the boot file, which the client has no use for.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -38,7 +38,8 @@ impl<'p> DhcpAnswer<'p> {
         given(self.packet.your_ip())
     }
 
-    /// How many bits of the address name the network. By the classes of old if the answer has no mask.
+    /// How many bits of the address name the network. By the classes of old if the answer has no
+    /// mask.
     #[must_use]
     pub fn prefix(&self) -> u8 {
         let mask = self.address_option(option::SUBNET_MASK).map(u32::from);

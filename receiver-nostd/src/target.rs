@@ -1,7 +1,7 @@
 //! Which disk is written: the choice that must be beyond doubt before anything else happens.
 //!
-//! The wrong disk is the worst mistake that an imaging program can make. So there is no best guess: an
-//! operator names a disk, or there is only one that can be meant.
+//! The wrong disk is the worst mistake that an imaging program can make. So there is no best guess:
+//! an operator names a disk, or there is only one that can be meant.
 
 use core::fmt;
 
@@ -26,8 +26,8 @@ pub struct Candidate<'p> {
 
 /// Finds the disk that is to be written, and gives its place in `disks`.
 ///
-/// [`DiskChoice::Auto`] means the only disk that is fixed, can be written, and isn't the one that the
-/// program was loaded from.
+/// [`DiskChoice::Auto`] means the only disk that is fixed, can be written, and isn't the one that
+/// the program was loaded from.
 ///
 /// # Errors
 /// Whenever there is doubt; see [`ChoiceError`].

@@ -60,7 +60,7 @@ pub(crate) fn wait(console: &mut Console) -> ! {
 pub(crate) fn after_failure(console: &mut Console, clock: &Clock) -> ! {
     let minutes = FAILURE_SHOWN.as_secs() / 60;
     console.line(&format!(
-        "ironcast: this machine switches itself off in {minutes} minutes; press any key to restart it"
+        "ironcast: this machine switches off in {minutes} minutes; press any key to restart it"
     ));
     console.forget_keys();
     let nap = Nap::new();
