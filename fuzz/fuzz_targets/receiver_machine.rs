@@ -1,7 +1,7 @@
 //! Sequences of datagrams, time and commands, as they come to a receiver.
 //!
-//! Whatever a network sends, a block never goes outside the memory that the machine was told of, and
-//! the machine ends once and for all.
+//! Whatever a network sends, a block never goes outside the memory that the machine was told of,
+//! and the machine ends once and for all.
 #![no_main]
 
 use core::net::{Ipv4Addr, SocketAddrV4};

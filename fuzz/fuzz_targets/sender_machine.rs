@@ -1,7 +1,7 @@
 //! Sequences of datagrams, time and commands, as they come to a sender.
 //!
-//! Whatever receivers and strangers send, the machine asks for no image byte that it gave back or was
-//! never given, and ends once and for all.
+//! Whatever receivers and strangers send, the machine asks for no image byte that it gave back or
+//! was never given, and ends once and for all.
 #![no_main]
 
 use core::net::{Ipv4Addr, SocketAddrV4};

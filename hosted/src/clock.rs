@@ -1,7 +1,7 @@
 //! The machines' clock: the host's monotonic one.
 //!
-//! The machines count microseconds from a moment of their caller's choice; here that is the program's
-//! start.
+//! The machines count microseconds from a moment of their caller's choice; here that is the
+//! program's start.
 
 use std::time;
 

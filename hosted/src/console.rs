@@ -89,8 +89,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// Takes the signals over, and, if `keyboard`, listens for a key: on stdin, or if that is `stdin_taken`
-    /// by the data, on the terminal. Without either, no key can be pressed.
+    /// Takes the signals over, and, if `keyboard`, listens for a key: on stdin, or if that is
+    /// `stdin_taken` by the data, on the terminal. Without either, no key can be pressed.
     ///
     /// # Errors
     /// [`ConsoleError`] if the system does not hand the signals over.

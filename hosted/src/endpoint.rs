@@ -1,9 +1,9 @@
 //! One end of a transfer on the network: its sockets, all at one port of one interface.
 //!
-//! A socket for each address that datagrams may be sent to, and none for "any address": so a transfer
-//! on one interface hears nothing of another on the next, and programs at the same port of different
-//! addresses get along. The socket at the interface's own address sends everything, hence peers
-//! see one and the same source address whatever a message's destination.
+//! A socket for each address that datagrams may be sent to, and none for "any address": so a
+//! transfer on one interface hears nothing of another on the next, and programs at the same port of
+//! different addresses get along. The socket at the interface's own address sends everything, hence
+//! peers see one and the same source address whatever a message's destination.
 
 use std::error::Error;
 use std::fmt;
@@ -83,8 +83,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Joins a multicast group on the interface. Another time is harmless, and so is an address that
-    /// is no group: what is sent to it arrives anyway, or can't.
+    /// Joins a multicast group on the interface. Another time is harmless, and so is an address
+    /// that is no group: what is sent to it arrives anyway, or can't.
     ///
     /// # Errors
     /// [`EndpointError::Join`], or [`EndpointError::Bind`].
@@ -122,8 +122,9 @@ impl Endpoint {
         }
     }
 
-    /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait): its source and its length
-    /// in `buffer`, which should hold 65,535 bytes, since what does not fit is lost.
+    /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait): its
+    /// source and its length in `buffer`, which should hold 65,535 bytes, since what does not fit
+    /// is lost.
     #[must_use]
     pub fn receive(&mut self, buffer: &mut [u8]) -> Option<(SocketAddrV4, usize)> {
         while self.ready != 0 {
@@ -173,8 +174,9 @@ impl Endpoint {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
         socket.set_nonblocking(true)?;
         if address != self.interface.address {
-            // Several programs may listen to a group or to broadcast: each gets every datagram. But at
-            // the own address only one of two would get it, so that the second is better refused.
+            // Several programs may listen to a group or to broadcast: each gets every datagram. But
+            // at the own address only one of two would get it, so that the second is better
+            // refused.
             socket.set_reuse_address(true)?;
             socket.set_multicast_all_v4(false)?;
             // Keeps other interfaces' broadcasts out. Old kernels let only root do it, and who has

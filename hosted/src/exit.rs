@@ -22,8 +22,8 @@ pub enum ExitStatus {
     Unsupported,
     /// Sender: some receivers acknowledged the whole stream, others left or were dropped.
     SomeLost,
-    /// Sender: no receiver acknowledged the whole stream. Receiver: the sender refused or dropped it,
-    /// or fell silent.
+    /// Sender: no receiver acknowledged the whole stream. Receiver: the sender refused or dropped
+    /// it, or fell silent.
     TransferFailed,
     /// No transfer started within `--start-timeout`.
     NotStarted,

@@ -1,7 +1,7 @@
 //! The network interface that a transfer goes over.
 //!
-//! One transfer keeps to one interface, as with the stock programs: it is found by its name or by its
-//! address, and who names none gets the one that leads to the rest of the world.
+//! One transfer keeps to one interface, as with the stock programs: it is found by its name or by
+//! its address, and who names none gets the one that leads to the rest of the world.
 
 use std::error::Error;
 use std::fmt;
@@ -135,8 +135,9 @@ fn usable(entry: &InterfaceAddress) -> Option<Interface> {
     })
 }
 
-/// The broadcast address of a network for which none was set, as by `ip address add` without `brd`: the
-/// system takes its last address for one all the same. `None` if it has no more than two addresses.
+/// The broadcast address of a network for which none was set, as by `ip address add` without `brd`:
+/// the system takes its last address for one all the same. `None` if it has no more than two
+/// addresses.
 fn last_of_network(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Ipv4Addr> {
     let hosts = !mask.to_bits();
     (hosts > 1).then(|| Ipv4Addr::from_bits(address.to_bits() | hosts))
@@ -172,7 +173,8 @@ fn choose(
 }
 
 /// The interface of the default route with the least metric, out of the kernel's table: a line per
-/// route, with columns for the interface, the destination (in hexadecimal), and, as the seventh, the metric.
+/// route, with columns for the interface, the destination (in hexadecimal), and, as the seventh,
+/// the metric.
 fn default_route(table: &str) -> Option<String> {
     table
         .lines()

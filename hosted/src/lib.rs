@@ -1,7 +1,7 @@
 //! What `ironcast-sender` and `ironcast-receiver` share on a host with an operating system.
 //!
-//! The protocol is not here: the machines of `ironcast-proto` are sans-IO, and this crate gives them
-//! what they lack: [sockets](Endpoint) on one [interface](Interface), a [clock](Clock), an
+//! The protocol is not here: the machines of `ironcast-proto` are sans-IO, and this crate gives
+//! them what they lack: [sockets](Endpoint) on one [interface](Interface), a [clock](Clock), an
 //! [operator](Console) at the keyboard, and the words that both programs use towards people.
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,5 @@
-//! The options that both programs have, and the way to refuse stock options that they don't have yet.
+//! The options that both programs have, and the way to refuse stock options that they don't have
+//! yet.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -201,9 +202,9 @@ impl fmt::Display for OptionsError {
 
 impl Error for OptionsError {}
 
-/// Reads a command line, the program's name first, as the `stock` program would: names may be cut as
-/// long as they stay unambiguous, and of repeated options the last one counts. Options in `table` are
-/// known, and refused.
+/// Reads a command line, the program's name first, as the `stock` program would: names may be cut
+/// as long as they stay unambiguous, and of repeated options the last one counts. Options in
+/// `table` are known, and refused.
 ///
 /// # Errors
 /// [`OptionsError`], also if the command line asks for help or the version.

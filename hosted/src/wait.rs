@@ -32,7 +32,8 @@ impl Wake {
     }
 }
 
-/// Waits until a datagram has come to `endpoint` (which [`Endpoint::receive`] then finds), or one of
+/// Waits until a datagram has come to `endpoint` (which [`Endpoint::receive`] then finds), or one
+/// of
 /// `others` can be read; or, if `blocked`, until there is room to send again; or until `wake`.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The wire's set of 1024 bits: blocks of a slice, or receivers.
 //!
-//! RETRANSMIT's map and REQACK's ready set have the same 128-byte form (docs/protocol.md, "Bit sets"),
-//! and the machines keep their own books in it too, so one type serves all.
+//! RETRANSMIT's map and REQACK's ready set have the same 128-byte form (docs/protocol.md, "Bit
+//! sets"), and the machines keep their own books in it too, so one type serves all.
 
 /// How many members a set can have: blocks in a slice, and receivers at one sender.
 pub const CAPACITY: usize = 1024;

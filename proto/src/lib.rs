@@ -1,8 +1,9 @@
 //! UDPcast's wire and both ends of a transfer, as machines without sockets, clock or heap.
 //!
-//! This crate does not open a socket, read a clock, allocate, or touch the image: its callers hand it
-//! datagrams and the time, and it says what to send, where received bytes belong, and when to wake it.
-//! Sender, hosted receiver, firmware receiver and the simulated network of the tests all run this code.
+//! This crate does not open a socket, read a clock, allocate, or touch the image: its callers hand
+//! it datagrams and the time, and it says what to send, where received bytes belong, and when to
+//! wake it. Sender, hosted receiver, firmware receiver and the simulated network of the tests all
+//! run this code.
 //!
 //! Start at [`sender::Sender`] and [`receiver::Receiver`]; [`wire`] has the messages, byte by byte.
 #![no_std]

@@ -1,7 +1,8 @@
-//! The receiver machine against senders that no simulation has: restarted ones, and ones that vanish.
+//! The receiver machine against senders that no simulation has: restarted ones, and ones that
+//! vanish.
 //!
-//! Each test hands it the datagrams of its case, one by one, since these cases hang on which message
-//! comes after which.
+//! Each test hands it the datagrams of its case, one by one, since these cases hang on which
+//! message comes after which.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -1,7 +1,7 @@
 //! The recorded transfers, replayed against the receiver machine.
 //!
-//! It must take the stock sender's datagrams for what they are, end with the file, and say OK to each
-//! slice that the stock receiver said OK to.
+//! It must take the stock sender's datagrams for what they are, end with the file, and say OK to
+//! each slice that the stock receiver said OK to.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

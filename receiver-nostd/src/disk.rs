@@ -1,16 +1,16 @@
 //! What the engine asks of the thing that it writes to.
 //!
-//! A block device of firmware, a file, or a pipe: anything that takes bytes in order. The traits are
-//! those of `embedded-io`, so that drivers written for it fit.
+//! A block device of firmware, a file, or a pipe: anything that takes bytes in order. The traits
+//! are those of `embedded-io`, so that drivers written for it fit.
 
 use embedded_io::{Seek, Write};
 
 /// Where the image goes.
 ///
 /// The engine writes from position 0 to the end, and seeks only where
-/// [`holds_back_start`](Self::holds_back_start) lets it. Each `write` is given bytes that begin at a
-/// multiple of [`WRITE_SIZE`](crate::engine::WRITE_SIZE) and end at the next one, save three: what
-/// a short write left over; the last one; and, if the ring is so small that the sender's next
+/// [`holds_back_start`](Self::holds_back_start) lets it. Each `write` is given bytes that begin at
+/// a multiple of [`WRITE_SIZE`](crate::engine::WRITE_SIZE) and end at the next one, save three:
+/// what a short write left over; the last one; and, if the ring is so small that the sender's next
 /// slice has no room otherwise, one that ends at a multiple of 4096 bytes.
 ///
 /// An error ends the transfer, `Interrupted` too: try again before it comes to that.
@@ -18,12 +18,13 @@ use embedded_io::{Seek, Write};
 /// `flush` must return only when everything written is where a loss of power can't take it away:
 /// success is told to the sender right after it.
 pub trait Disk: Write + Seek {
-    /// Bytes that the disk holds, or `None` if that can't be told, as of a pipe or a file that grows.
-    /// What would go past it is refused before it is written.
+    /// Bytes that the disk holds, or `None` if that can't be told, as of a pipe or a file that
+    /// grows. What would go past it is refused before it is written.
     fn capacity(&self) -> Option<u64>;
 
-    /// Whether the first bytes, which make a disk bootable, are to be written last, and zeros in their
-    /// place until then, so that a transfer that breaks off leaves nothing that starts. It needs
+    /// Whether the first bytes, which make a disk bootable, are to be written last, and zeros in
+    /// their place until then, so that a transfer that breaks off leaves nothing that starts. It
+    /// needs
     /// `seek`. Default: if the capacity is known.
     fn holds_back_start(&self) -> bool {
         self.capacity().is_some()

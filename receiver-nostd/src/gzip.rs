@@ -1,8 +1,8 @@
 //! gzip (RFC 1952) in a stream of any number of pieces, decoded into memory that the caller owns.
 //!
 //! Inflating is `miniz_oxide`'s; here is what lies around it: members one after the other, their
-//! headers, and their checksums. A stream that is cut off, damaged, or followed by something else is
-//! an error and never a short success. Zeros behind the last member are padding, as for gzip(1).
+//! headers, and their checksums. A stream that is cut off, damaged, or followed by something else
+//! is an error and never a short success. Zeros behind the last member are padding, as for gzip(1).
 
 use core::fmt;
 
@@ -197,12 +197,12 @@ impl Workspace {
     /// Decodes from `input` into `buffer` behind its first `filled` bytes, until either is used up.
     ///
     /// `buffer` must keep what it holds from call to call, since data refer back to it, and have a
-    /// length that is a power of two, [`WINDOW_LEN`] at least. When it is full, take its bytes and go
-    /// on with `filled` 0. No call produces more than `buffer` has room for, whatever the input.
+    /// length that is a power of two, [`WINDOW_LEN`] at least. When it is full, take its bytes and
+    /// go on with `filled` 0. No call produces more than `buffer` has room for, whatever the input.
     ///
     /// # Errors
-    /// What is wrong with the stream; [`Error::Data`] also for a buffer of a wrong length. The decoder
-    /// is of no use after that.
+    /// What is wrong with the stream; [`Error::Data`] also for a buffer of a wrong length. The
+    /// decoder is of no use after that.
     pub fn decode(
         &mut self,
         input: &[u8],

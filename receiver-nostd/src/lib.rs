@@ -1,8 +1,8 @@
 //! What a machine does with a transmission: link, decompression, disk, without std or a heap.
 //!
-//! This crate drives no hardware, reads no clock and allocates nothing: its callers hand it memory, a
-//! network device (`smoltcp`), a disk (`embedded-io`) and the time. It runs in firmware, in the hosted
-//! receiver, and on anything else that has those.
+//! This crate drives no hardware, reads no clock and allocates nothing: its callers hand it memory,
+//! a network device (`smoltcp`), a disk (`embedded-io`) and the time. It runs in firmware, in the
+//! hosted receiver, and on anything else that has those.
 //!
 //! - [`engine`] takes datagrams, and writes the image: the machine of `ironcast-proto`, memory for
 //!   blocks, hash, decompression and disk writer in one.

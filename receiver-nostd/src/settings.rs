@@ -13,7 +13,8 @@ use core::str::FromStr;
 pub struct Settings<'a> {
     /// `disk=`: where the image goes. Default [`DiskChoice::Auto`].
     pub disk: DiskChoice<'a>,
-    /// `portbase=`: the receiver's port; the sender's is the next one. Even, 2 to 65534; default 9000.
+    /// `portbase=`: the receiver's port; the sender's is the next one. Even, 2 to 65534; default
+    /// 9000.
     pub port_base: u16,
     /// `rdv=`: where to ask for a sender, an address or a multicast group. Default: broadcast.
     pub rendezvous: Option<Ipv4Addr>,
@@ -40,7 +41,8 @@ impl Default for Settings<'_> {
 
 impl<'a> Settings<'a> {
     /// Takes in the words of one source, as load options or the text of a file. They override
-    /// what an earlier source said. `#` at the beginning of a word makes the rest of its line a comment.
+    /// what an earlier source said. `#` at the beginning of a word makes the rest of its line a
+    /// comment.
     ///
     /// # Errors
     /// The first word that can't be understood, or stands twice in this source. Nothing is taken in

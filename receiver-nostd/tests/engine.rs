@@ -611,8 +611,8 @@ fn p8_slow_disks_of_many_take_hardly_longer_than_that_of_one() {
     assert!(many < one * 3 / 2, "1 in {one:?}, 8 in {many:?}");
 }
 
-/// What a hostile sender might say. Most are the next block of slices of two, counted in `right`; the
-/// others could come from anywhere.
+/// What a hostile sender might say. Most are the next block of slices of two, counted in `right`;
+/// the others could come from anywhere.
 fn wild_message(random: &mut Random, right: &mut u32) -> Vec<u8> {
     let lens = [2048, 0, 1, 1024, 1 << 20, 1025 << 10, u32::MAX];
     let len = lens[random.below(7) as usize];

@@ -1,8 +1,8 @@
 //! The receiving of an image on a host with an operating system, as `ironcast-receiver` does it.
 //!
-//! The work is `ironcast_receiver_nostd`'s [`Engine`](ironcast_receiver_nostd::Engine), the same that
-//! firmware runs; here are the [target](Target) that it writes to, the [loop](receive) between it
-//! and the sockets, and the command line.
+//! The work is `ironcast_receiver_nostd`'s [`Engine`](ironcast_receiver_nostd::Engine), the same
+//! that firmware runs; here are the [target](Target) that it writes to, the [loop](receive) between
+//! it and the sockets, and the command line.
 
 #![forbid(unsafe_code)]
 

@@ -66,7 +66,8 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     })
 }
 
-/// Whose fault it was: a script may want to try again after the network's, but not after the disk's.
+/// Whose fault it was: a script may want to try again after the network's, but not after the
+/// disk's.
 fn failure_status(error: &engine::Error<io::Error>) -> ExitStatus {
     match error {
         engine::Error::Transfer(Failure::NotStarted) => ExitStatus::NotStarted,

@@ -1,7 +1,7 @@
 //! Where the image goes: a file, a device, or stdout.
 //!
-//! It is opened at once, so that a mistake shows before the transfer, but a file keeps its old content
-//! until the first byte of the new one is there.
+//! It is opened at once, so that a mistake shows before the transfer, but a file keeps its old
+//! content until the first byte of the new one is there.
 
 use std::error::Error;
 use std::fmt;
@@ -47,8 +47,9 @@ enum Kind {
 }
 
 impl Target {
-    /// Opens the file or device at `path` for writing, or takes stdout if there is none. A file that
-    /// is not there is made. A block device must not be in use, by a mounted file system for one.
+    /// Opens the file or device at `path` for writing, or takes stdout if there is none. A file
+    /// that is not there is made. A block device must not be in use, by a mounted file system for
+    /// one.
     ///
     /// # Errors
     /// [`TargetError`] if it can't be written to.

@@ -17,12 +17,13 @@ use ironcast_receiver_nostd::engine::{self, Decompress, Event, Memory, Report};
 
 use crate::target::Target;
 
-/// Memory for blocks until they are written, 8 MiB: more than five of the largest slices that a sender
-/// makes unasked.
+/// Memory for blocks until they are written, 8 MiB: more than five of the largest slices that a
+/// sender makes unasked.
 const RING_LEN: usize = 32 * engine::WRITE_SIZE;
 
-/// Bytes of the system's memory for datagrams that have arrived, unless the operator says otherwise:
-/// several times what a sender has under way, for the system counts every small packet as 2 KiB or so.
+/// Bytes of the system's memory for datagrams that have arrived, unless the operator says
+/// otherwise: several times what a sender has under way, for the system counts every small packet
+/// as 2 KiB or so.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// Datagrams taken between looks at everything else.
@@ -129,8 +130,8 @@ impl From<EndpointError> for ReceiveError {
     }
 }
 
-/// Receives an image from whoever sends one, writes it to `target`, and returns when that has come to
-/// an end.
+/// Receives an image from whoever sends one, writes it to `target`, and returns when that has come
+/// to an end.
 ///
 /// # Errors
 /// [`ReceiveError`]; what goes wrong later is an [`Ending`].
@@ -251,8 +252,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// Sends what is to be sent. What finds no room is lost, as any datagram may be: the sender asks
-    /// again.
+    /// Sends what is to be sent. What finds no room is lost, as any datagram may be: the sender
+    /// asks again.
     fn transmit(&mut self, buffer: &mut [u8]) {
         let message = &mut buffer[..MAX_CONTROL_LEN];
         while let Some(transmit) = self.engine.poll_transmit(message) {

@@ -1,8 +1,8 @@
 //! The sending of an image from a host with an operating system, as `ironcast-sender` does it.
 //!
-//! The protocol is `ironcast_proto`'s [`Sender`](ironcast_proto::sender::Sender) machine; here are the
-//! [reading](Source) of the image and the [loop](send) between it, the sockets and the machine. The
-//! command line is here too, so that what starts transfers by itself can take the same options.
+//! The protocol is `ironcast_proto`'s [`Sender`](ironcast_proto::sender::Sender) machine; here are
+//! the [reading](Source) of the image and the [loop](send) between it, the sockets and the machine.
+//! The command line is here too, so that what starts transfers by itself can take the same options.
 
 #![forbid(unsafe_code)]
 

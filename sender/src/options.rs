@@ -1,6 +1,7 @@
 //! The command line: udp-sender's option names and meanings.
 //!
-//! What udp-sender has and this program has not yet is in one table, and refused; see docs/programs.md.
+//! What udp-sender has and this program has not yet is in one table, and refused; see
+//! docs/programs.md.
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -116,7 +117,8 @@ struct DataOptions {
     #[arg(long, value_name = "BLOCKS", value_parser = up_to(MAX_SLICE_BLOCKS))]
     min_slice_size: Option<u16>,
 
-    /// Most blocks in a slice, in half duplex [default: 1024; fewer if blocks are larger than 1456 bytes]
+    /// Most blocks in a slice, in half duplex [default: 1024; fewer if blocks are larger than 1456
+    /// bytes]
     #[arg(long, value_name = "BLOCKS", value_parser = up_to(MAX_SLICE_BLOCKS))]
     max_slice_size: Option<u16>,
 

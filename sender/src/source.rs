@@ -1,9 +1,10 @@
-//! The image on its way from a file or pipe to the sockets: read ahead and hashed by a thread of its own.
+//! The image on its way from a file or pipe to the sockets: read ahead and hashed by a thread of
+//! its own.
 //!
-//! The thread fills chunks of memory and hands them over; those that no receiver needs any more go back to
-//! it. The number of chunks is fixed, so memory is too, and a slow network slows the reading down.
-//! Reading, unlike mapping the file into memory, turns a file that is cut short meanwhile into an
-//! orderly end.
+//! The thread fills chunks of memory and hands them over; those that no receiver needs any more go
+//! back to it. The number of chunks is fixed, so memory is too, and a slow network slows the
+//! reading down. Reading, unlike mapping the file into memory, turns a file that is cut short
+//! meanwhile into an orderly end.
 
 use std::collections::VecDeque;
 use std::error::Error;

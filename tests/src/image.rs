@@ -68,8 +68,8 @@ pub fn write_random(path: &Path, length: u64, seed: u64) -> Result<(), LabError>
 }
 
 /// Writes a disk image of `length` bytes, a multiple of 512: random bytes under a partition table
-/// (MBR) whose only partition reaches from 1 MiB to the end, so that the image tells how large a disk
-/// it needs.
+/// (MBR) whose only partition reaches from 1 MiB to the end, so that the image tells how large a
+/// disk it needs.
 ///
 /// # Errors
 /// [`LabError::Io`] if it can't be written, [`LabError::Wrong`] if the table can't hold its length.

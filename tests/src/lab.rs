@@ -5,8 +5,8 @@
 //! its own namespace, so that any number of networks live side by side. Programs inside are started
 //! through `setpriv --pdeathsig`, and so die with the *thread* that started them.
 //!
-//! As root a network namespace is all there is; an ordinary user gets a user namespace around it, in
-//! which it is root, where the system allows that.
+//! As root a network namespace is all there is; an ordinary user gets a user namespace around it,
+//! in which it is root, where the system allows that.
 
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;

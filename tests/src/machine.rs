@@ -340,7 +340,8 @@ impl Machine {
         self.wait_until(text, timeout, |new| line_with(new, text))
     }
 
-    /// Waits until `find` finds something in what has not been matched yet: what, and where it ends.
+    /// Waits until `find` finds something in what has not been matched yet: what, and where it
+    /// ends.
     fn wait_until<T>(
         &mut self,
         text: &str,

@@ -1,4 +1,5 @@
-//! The laboratory tested by itself: links, loss, taps, the PXE server, and that nothing outlives it.
+//! The laboratory tested by itself: links, loss, taps, the PXE server, and that nothing outlives
+//! it.
 //!
 //! The other tests stand on these: a lab that loses nothing when told to lose would let every test
 //! of loss pass.

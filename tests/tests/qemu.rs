@@ -1,7 +1,7 @@
 //! Bare machines: they netboot `ironcast.efi` and get their disks, or refuse to touch them.
 //!
-//! QEMU and OVMF stand for the machines; what a machine wrote is compared byte by byte with what was
-//! sent. Each test first takes a place, so that no more machines run at once than there are
+//! QEMU and OVMF stand for the machines; what a machine wrote is compared byte by byte with what
+//! was sent. Each test first takes a place, so that no more machines run at once than there are
 //! processors.
 
 use std::fs::File;

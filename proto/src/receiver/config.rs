@@ -24,8 +24,8 @@ pub struct Config {
     pub connect_interval: Duration,
     /// How long to go on answering after the end. Default 500 ms, as stock's.
     pub exit_wait: Duration,
-    /// How long a sender may say nothing before it counts as gone. Default 60 s. In the transfer that
-    /// ends it; before, the receiver looks for a sender again.
+    /// How long a sender may say nothing before it counts as gone. Default 60 s. In the transfer
+    /// that ends it; before, the receiver looks for a sender again.
     pub sender_timeout: Duration,
     /// How long to wait for the first block; `None`, the default, for ever.
     pub start_timeout: Option<Duration>,

@@ -1,8 +1,8 @@
 //! The receiving end of a transfer, as a machine without sockets, clock or heap.
 //!
-//! It finds a sender, takes part in the rounds of acknowledgement, and says where each block belongs.
-//! It does not hold the image: the caller copies every block it is handed into memory of its own, and
-//! tells when it has passed the bytes on (docs/protocol.md, "Session").
+//! It finds a sender, takes part in the rounds of acknowledgement, and says where each block
+//! belongs. It does not hold the image: the caller copies every block it is handed into memory of
+//! its own, and tells when it has passed the bytes on (docs/protocol.md, "Session").
 
 mod config;
 mod event;
@@ -98,7 +98,8 @@ struct Leaving {
 ///   [`abort`](Self::abort);
 /// - *polls*, to be repeated after every input and command until they return `None`:
 ///   [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event); and after them
-///   [`poll_timeout`](Self::poll_timeout) for the time of the next [`handle_timeout`](Self::handle_timeout);
+///   [`poll_timeout`](Self::poll_timeout) for the time of the next
+/// [`handle_timeout`](Self::handle_timeout);
 /// - *getters*, at any time.
 ///
 /// A transfer has come to its end when [`Event::Finished`] was polled. Until then the time of
@@ -118,8 +119,8 @@ pub struct Receiver {
 }
 
 impl Leaving {
-    /// Says again what the sender must not miss. It may have heard nothing yet, and ask no more before
-    /// the time is over.
+    /// Says again what the sender must not miss. It may have heard nothing yet, and ask no more
+    /// before the time is over.
     fn repeat(&mut self, now: Instant) {
         self.again_at = now + self.again_after;
         match self.result {
@@ -148,8 +149,8 @@ impl Receiver {
         }
     }
 
-    /// Takes a datagram that arrived at the receiver's port, and returns the block of the image that
-    /// it brought, if it brought a new one.
+    /// Takes a datagram that arrived at the receiver's port, and returns the block of the image
+    /// that it brought, if it brought a new one.
     ///
     /// Datagrams from strangers, repeated ones, and ones that make no sense are counted in
     /// [`stats`](Self::stats) and change nothing.
@@ -242,8 +243,8 @@ impl Receiver {
         self.events.pop_front()
     }
 
-    /// Tells that the caller has no more need of stream bytes below `upto`, so that their memory can
-    /// take new blocks. Values beyond [`contiguous`](Self::contiguous) count as that.
+    /// Tells that the caller has no more need of stream bytes below `upto`, so that their memory
+    /// can take new blocks. Values beyond [`contiguous`](Self::contiguous) count as that.
     pub fn release(&mut self, upto: u64) {
         if let State::Connected(session) = &mut self.state {
             session.release(upto);
@@ -312,8 +313,8 @@ impl Receiver {
     }
 
     fn emit_event(&mut self, event: Event) {
-        // A full queue means a caller that does not poll; its loss is a notice, since the last place
-        // is kept for the one event that every caller must see.
+        // A full queue means a caller that does not poll; its loss is a notice, since the last
+        // place is kept for the one event that every caller must see.
         let room = self.events.capacity() - self.events.len();
         if room > 1 || matches!(event, Event::Finished(_)) {
             let _ = self.events.push_back(event);

@@ -230,7 +230,8 @@ impl Session {
             .is_some_and(|asked| self.window.lacks_room(asked.slice))
     }
 
-    /// Notes that the caller's memory below `upto` is free, and takes up a request that waited for it.
+    /// Notes that the caller's memory below `upto` is free, and takes up a request that waited for
+    /// it.
     pub(super) fn release(&mut self, upto: u64) {
         self.window.release(upto);
         if let Some(asked) = self.kept_back

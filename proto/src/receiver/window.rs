@@ -1,8 +1,9 @@
 //! Which bytes of the stream have arrived, and where the next ones belong.
 //!
-//! A sender keeps at most two slices in flight, and goes to slice n + 2 only when every receiver has
-//! slice n. So the books of two slices are all a receiver needs; sizes differ from slice to slice, so
-//! each one's place follows from the sum of those before it (docs/protocol.md, "Geometry").
+//! A sender keeps at most two slices in flight, and goes to slice n + 2 only when every receiver
+//! has slice n. So the books of two slices are all a receiver needs; sizes differ from slice to
+//! slice, so each one's place follows from the sum of those before it (docs/protocol.md,
+//! "Geometry").
 
 use crate::bits::BitSet;
 use crate::geometry::{self, MAX_SLICE_BLOCKS};

@@ -90,8 +90,8 @@ pub enum Duplex {
     Half,
 }
 
-/// Blocks in a slice, each from 1 to 1024. The defaults are for blocks of up to 1456 bytes; of larger
-/// ones a slice gets fewer, so that it takes no more memory.
+/// Blocks in a slice, each from 1 to 1024. The defaults are for blocks of up to 1456 bytes; of
+/// larger ones a slice gets fewer, so that it takes no more memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SliceBlocks {
     /// To begin with; if `None`, 112 in full duplex and 130 in half duplex, as stock's.

@@ -1,8 +1,8 @@
 //! The sending end of a transfer, as a machine without sockets, clock or heap.
 //!
 //! It gathers receivers, sends the image slice by slice, asks after each who lacks what, and sends
-//! that again. It does not hold the image: a message that carries image bytes names their place in the
-//! stream, and the caller puts them behind the header (docs/protocol.md, "Session").
+//! that again. It does not hold the image: a message that carries image bytes names their place in
+//! the stream, and the caller puts them behind the header (docs/protocol.md, "Session").
 
 mod config;
 mod event;
@@ -27,8 +27,8 @@ use roster::Roster;
 use start::Waiting;
 use transfer::Transfer;
 
-/// A datagram to be sent: bytes from the buffer that [`Sender::poll_transmit`] was given, and behind
-/// them bytes of the image.
+/// A datagram to be sent: bytes from the buffer that [`Sender::poll_transmit`] was given, and
+/// behind them bytes of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to; from the sender's port, [`Config::port_base`] + 1.
@@ -58,11 +58,12 @@ enum State {
 /// - *commands*: [`supply`](Self::supply), [`start`](Self::start);
 /// - *polls*, to be repeated after every input and command until they return `None`:
 ///   [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event); and after them
-///   [`poll_timeout`](Self::poll_timeout) for the time of the next [`handle_timeout`](Self::handle_timeout);
+///   [`poll_timeout`](Self::poll_timeout) for the time of the next
+/// [`handle_timeout`](Self::handle_timeout);
 /// - *getters*, at any time.
 ///
-/// A transfer has come to its end when [`Event::Finished`] was polled. It is large (some 80 KiB, for
-/// 1024 receivers): put it in a `Box` or a `static`.
+/// A transfer has come to its end when [`Event::Finished`] was polled. It is large (some 80 KiB,
+/// for 1024 receivers): put it in a `Box` or a `static`.
 #[derive(Debug)]
 pub struct Sender {
     config: Config,
@@ -155,8 +156,8 @@ impl Sender {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) or [`poll_transmit`](Self::poll_transmit) has
-    /// something to do next; `None` while only others can move things: the caller, the operator, or a
-    /// receiver that is yet to come.
+    /// something to do next; `None` while only others can move things: the caller, the operator, or
+    /// a receiver that is yet to come.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
@@ -276,8 +277,8 @@ impl Sender {
         &self.stats
     }
 
-    /// Answers CONNECT_REQ. Once the transfer has started only those are answered who are in it: their
-    /// first answer may have been lost.
+    /// Answers CONNECT_REQ. Once the transfer has started only those are answered who are in it:
+    /// their first answer may have been lost.
     fn greet(&mut self, now: Instant, address: SocketAddrV4) {
         let number = match &mut self.state {
             State::Waiting(waiting) => {

@@ -61,8 +61,8 @@ impl SliceSize {
         }
     }
 
-    /// Takes in how a slice of `blocks` blocks went. Shorter ones than were asked for, at the end of
-    /// the image, teach nothing.
+    /// Takes in how a slice of `blocks` blocks went. Shorter ones than were asked for, at the end
+    /// of the image, teach nothing.
     pub(super) fn learn(&mut self, blocks: u16, lost: bool) {
         if !self.adaptive || blocks < self.blocks {
             return;
@@ -78,8 +78,8 @@ impl SliceSize {
     }
 }
 
-/// As many blocks of `block_size` bytes as take the memory of `blocks` blocks of the default size, if
-/// they are larger: receivers have memory for slices of those, and can't tell how much.
+/// As many blocks of `block_size` bytes as take the memory of `blocks` blocks of the default size,
+/// if they are larger: receivers have memory for slices of those, and can't tell how much.
 fn same_memory(blocks: u16, block_size: u16) -> u16 {
     let bytes = u32::from(blocks) * u32::from(DEFAULT_BLOCK_SIZE);
     let fitting = bytes / u32::from(block_size.max(DEFAULT_BLOCK_SIZE));

@@ -1,8 +1,8 @@
 //! One slice on its way: which of its blocks are to be sent, and who has said what about it.
 //!
-//! A slice is sent once, then asked about in rounds. Each round's request carries a number, rxmit, and
-//! answers repeat it, so that an answer from before a retransmission can be told from one after it
-//! (docs/protocol.md, "Session").
+//! A slice is sent once, then asked about in rounds. Each round's request carries a number, rxmit,
+//! and answers repeat it, so that an answer from before a retransmission can be told from one after
+//! it (docs/protocol.md, "Session").
 
 use crate::bits::BitSet;
 use crate::time::Instant;
@@ -113,9 +113,9 @@ impl Slice {
         self.rxmit
     }
 
-    /// Of `receivers`, those who need not be dropped when the request was repeated `limit` times; `None`
-    /// before that. If some did answer and still lack blocks, only they have used up their rounds: fast
-    /// ones, in which those whose disks are busy had no time to answer.
+    /// Of `receivers`, those who need not be dropped when the request was repeated `limit` times;
+    /// `None` before that. If some did answer and still lack blocks, only they have used up their
+    /// rounds: fast ones, in which those whose disks are busy had no time to answer.
     pub(super) fn kept_at_limit(&mut self, receivers: &BitSet, limit: u32) -> Option<BitSet> {
         if self.rxmit - self.counted_from < limit {
             return None;
@@ -220,8 +220,8 @@ impl Slice {
         true
     }
 
-    /// The wait for answers is over: sends again what those who answered want, or asks again. False if
-    /// nobody had answered since the last request.
+    /// The wait for answers is over: sends again what those who answered want, or asks again. False
+    /// if nobody had answered since the last request.
     pub(super) fn time_out(&mut self) -> bool {
         let answered = !self.answered.is_subset(&self.ready) || !self.wanted.is_empty();
         if self.wanted.is_empty() {

@@ -1,7 +1,7 @@
 //! The slices in flight: cutting them, sending them in turn, and asking about the oldest.
 //!
-//! At most two slices are in flight. The older one is asked about; the younger is sent meanwhile, and
-//! waits whenever the older has something to send (docs/protocol.md, "Session").
+//! At most two slices are in flight. The older one is asked about; the younger is sent meanwhile,
+//! and waits whenever the older has something to send (docs/protocol.md, "Session").
 
 use core::net::SocketAddrV4;
 
@@ -80,8 +80,8 @@ impl Transfer {
         roster.connected().difference(&ready)
     }
 
-    /// Cuts the next slice if there is room for one in flight and the stream, known up to `supplied`,
-    /// has bytes for it; `complete` tells that it ends there.
+    /// Cuts the next slice if there is room for one in flight and the stream, known up to
+    /// `supplied`, has bytes for it; `complete` tells that it ends there.
     pub(super) fn cut(&mut self, supplied: u64, complete: bool, roster: &Roster) {
         let room = match self.duplex {
             Duplex::Full => self.slices.len() < IN_FLIGHT,
@@ -103,8 +103,8 @@ impl Transfer {
         }
     }
 
-    /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of a
-    /// slice before it has heard anything of the one before (docs/protocol.md, "Geometry"). That
+    /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of
+    /// a slice before it has heard anything of the one before (docs/protocol.md, "Geometry"). That
     /// happens to short slices, and to the first one while receivers still join the group.
     fn last_is_known(&self, roster: &Roster) -> bool {
         let Some(last) = self.slices.back() else {

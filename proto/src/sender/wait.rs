@@ -1,8 +1,8 @@
 //! How long to wait for answers before asking again.
 //!
 //! Too short a wait asks again while answers are under way, and makes them stale; too long a one
-//! stands still after each lost datagram. So the wait follows the answers seen, rising fast and falling
-//! slowly, since it is the slowest receivers that count (docs/protocol.md, "Session").
+//! stands still after each lost datagram. So the wait follows the answers seen, rising fast and
+//! falling slowly, since it is the slowest receivers that count (docs/protocol.md, "Session").
 
 use crate::time::{Duration, Instant};
 
@@ -51,9 +51,9 @@ impl AnswerWait {
         self.unanswered = self.unanswered.saturating_add(1);
     }
 
-    /// The time to wait now: 1.1 times what answers take, and half as much again for each round that
-    /// nobody answered. Stock's goes up to a second at once after the tenth: a request that was lost
-    /// while a disk was busy for 40 ms would cost that second.
+    /// The time to wait now: 1.1 times what answers take, and half as much again for each round
+    /// that nobody answered. Stock's goes up to a second at once after the tenth: a request that
+    /// was lost while a disk was busy for 40 ms would cost that second.
     pub(super) fn duration(&self) -> Duration {
         let usual = Duration::from_micros(self.answer_time + self.answer_time / 10).max(LEAST);
         let (mut wait, mut unanswered) = (usual, self.unanswered);

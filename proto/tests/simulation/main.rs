@@ -122,7 +122,8 @@ fn many_seeds_many_conditions() {
             Addressing::Broadcast,
         ][random.below(3) as usize];
         scenario.receiver.capacity = [340 << 10, 1 << 20, 4 << 20][random.below(3) as usize];
-        // Half duplex grows its slices up to 1024 blocks; two need not fit the memory, but one must.
+        // Half duplex grows its slices up to 1024 blocks; two need not fit the memory, but one
+        // must.
         scenario.sender.slice_blocks.max = Some(220);
         scenario.run().assert_all_equal();
     }

@@ -2,8 +2,8 @@
 //!
 //! It puts the receiver machine of `ironcast-proto` together with the memory between network and
 //! disk, the hash, the decompression and the disk writer. Like the machine it has no clock and no
-//! socket, and it never works longer than one write takes: the caller looks at the network in between
-//! (docs/protocol.md, "Back-pressure" and "End").
+//! socket, and it never works longer than one write takes: the caller looks at the network in
+//! between (docs/protocol.md, "Back-pressure" and "End").
 
 mod error;
 mod pipeline;
@@ -53,13 +53,13 @@ pub enum Format {
 /// The memory of an engine.
 #[derive(Debug)]
 pub struct Memory<'m> {
-    /// For blocks until they are written: a multiple of [`WRITE_SIZE`], [`MIN_RING_LEN`] at least. It
-    /// must hold two of the sender's slices for full speed, and one for any; 4 MiB hold the largest
-    /// that have blocks of 1456 bytes. Writes of raw images come from here, at multiples of
+    /// For blocks until they are written: a multiple of [`WRITE_SIZE`], [`MIN_RING_LEN`] at least.
+    /// It must hold two of the sender's slices for full speed, and one for any; 4 MiB hold the
+    /// largest that have blocks of 1456 bytes. Writes of raw images come from here, at multiples of
     /// [`WRITE_SIZE`] from its start: align it as the disk needs it.
     pub ring: &'m mut [u8],
-    /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty with
-    /// [`Decompress::None`].
+    /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty
+    /// with [`Decompress::None`].
     pub write_buffer: &'m mut [u8],
     /// For the decoder. Unused with [`Decompress::None`].
     pub gzip: Option<&'m mut gzip::Workspace>,
@@ -151,8 +151,8 @@ pub struct Progress {
 /// One transfer to one disk.
 ///
 /// Calls are of the same kinds as those of [`Receiver`], and one more: [`work`](Self::work), to be
-/// called whenever nothing waits at the network, and at once again while it returns true. After every
-/// input, command and work come the polls, until they return `None`.
+/// called whenever nothing waits at the network, and at once again while it returns true. After
+/// every input, command and work come the polls, until they return `None`.
 ///
 /// At the end the order is: everything written, the disk flushed, the sender told, some time to
 /// answer it again, [`Event::Finished`]. A disk or a stream that fails ends the transfer at once.
@@ -332,8 +332,8 @@ impl<'m, D: Disk> Engine<'m, D> {
         self.pipeline.into_disk()
     }
 
-    /// Takes what the machine has to say before its queue is full: that the stream has ended must not be
-    /// lost for a caller who polls late.
+    /// Takes what the machine has to say before its queue is full: that the stream has ended must
+    /// not be lost for a caller who polls late.
     fn take_events(&mut self) {
         // A machine that has ended knows nothing any more.
         self.arrived = self.arrived.max(self.receiver.contiguous());

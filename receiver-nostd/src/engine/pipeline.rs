@@ -11,11 +11,12 @@ use super::{Decompress, Error, Format, Memory, WRITE_SIZE};
 use crate::disk::Disk;
 use crate::{gzip, image};
 
-/// Most bytes that one step hashes or takes to decode. Pure Rust on firmware's terms (no SIMD) does some
-/// 400 MB/s, an emulated CPU 50, so that a step takes less than a millisecond even there.
+/// Most bytes that one step hashes or takes to decode. Pure Rust on firmware's terms (no SIMD) does
+/// some 400 MB/s, an emulated CPU 50, so that a step takes less than a millisecond even there.
 const PIECE_LEN: u64 = 32 << 10;
 
-/// What writes end at a multiple of where they can't end at one of [`WRITE_SIZE`]: the largest sector.
+/// What writes end at a multiple of where they can't end at one of [`WRITE_SIZE`]: the largest
+/// sector.
 const ALIGNMENT: u64 = 4096;
 
 /// Decoding's part of the caller's memory.
@@ -40,7 +41,8 @@ pub(super) struct Pipeline<'m, D> {
     hasher: Hasher,
     /// Stream offset up to which bytes are hashed.
     hashed: u64,
-    /// Stream offset up to which bytes are written or decoded, so that the ring has no need of them.
+    /// Stream offset up to which bytes are written or decoded, so that the ring has no need of
+    /// them.
     consumed: u64,
     writer: Writer<D>,
     finished: bool,
@@ -58,8 +60,8 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    /// How far a step over units of `unit` bytes goes that begins at `from` and has bytes up to `upto`:
-    /// to the unit's end, or as far as the stream goes. `None` to wait.
+    /// How far a step over units of `unit` bytes goes that begins at `from` and has bytes up to
+    /// `upto`: to the unit's end, or as far as the stream goes. `None` to wait.
     fn end_of_unit(&self, from: u64, upto: u64, unit: u64) -> Option<u64> {
         let end = (from / unit + 1) * unit;
         if upto >= end {
@@ -210,8 +212,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         Ok(len > 0)
     }
 
-    /// How far a write goes that must not wait for its last bytes, once there is nothing else to do. The
-    /// first one waits until the image has shown what disk it needs.
+    /// How far a write goes that must not wait for its last bytes, once there is nothing else to
+    /// do. The first one waits until the image has shown what disk it needs.
     fn end_under_pressure(&self, arrived: Arrived) -> Option<u64> {
         let end = self.hashed / ALIGNMENT * ALIGNMENT;
         let is_last = arrived.is_pressed && self.hashed == arrived.upto;

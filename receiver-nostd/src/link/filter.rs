@@ -1,8 +1,8 @@
 //! Which frames take the short way, which go through the stack, and which are dropped.
 //!
 //! A network card in firmware often hands over every frame of the wire, since its filters can't be
-//! relied on, and data come at the wire's speed. So every frame is looked at here once, before anything
-//! else happens to it. Reading the headers is `smoltcp`'s.
+//! relied on, and data come at the wire's speed. So every frame is looked at here once, before
+//! anything else happens to it. Reading the headers is `smoltcp`'s.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 

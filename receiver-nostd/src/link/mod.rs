@@ -1,8 +1,9 @@
 //! From a network device's frames to datagrams: addresses, groups, and the short way for data.
 //!
-//! ARP, DHCP and IGMP are `smoltcp`'s. Datagrams for the transfer don't go through its sockets, whose
-//! buffers overflow when a poll takes long: they are handed to the caller in the very memory that the
-//! device received them in. What is sent goes through a socket, since it may have to wait for ARP.
+//! ARP, DHCP and IGMP are `smoltcp`'s. Datagrams for the transfer don't go through its sockets,
+//! whose buffers overflow when a poll takes long: they are handed to the caller in the very memory
+//! that the device received them in. What is sent goes through a socket, since it may have to wait
+//! for ARP.
 
 mod error;
 mod filter;
@@ -37,9 +38,9 @@ const MAX_GROUPS: usize = 4;
 /// How many messages can wait for ARP. A receiver has one or two to say at a time.
 const SEND_QUEUE: usize = 8;
 
-/// How long messages wait for an address to be resolved. Chosen: three requests of ARP. Every message
-/// is said again if it is still of use, and one to a stranger who does not exist must not hold up the
-/// others behind it.
+/// How long messages wait for an address to be resolved. Chosen: three requests of ARP. Every
+/// message is said again if it is still of use, and one to a stranger who does not exist must not
+/// hold up the others behind it.
 const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Times of the DHCP client. Chosen shorter than `smoltcp`'s 10 s and 5 s: a frame that a switch
@@ -201,8 +202,8 @@ impl<'m, D: Device> Link<'m, D> {
         Ok(link)
     }
 
-    /// Takes what has arrived, 32 frames at most, hands each datagram for the port to `deliver` with
-    /// its sender's address, and sends what is due. True if there was any frame.
+    /// Takes what has arrived, 32 frames at most, hands each datagram for the port to `deliver`
+    /// with its sender's address, and sends what is due. True if there was any frame.
     pub fn poll(&mut self, now: Instant, deliver: &mut dyn FnMut(SocketAddrV4, &[u8])) -> bool {
         let mut seen = 0;
         while seen < BATCH && self.receive(stack_time(now), deliver) {
@@ -254,8 +255,8 @@ impl<'m, D: Device> Link<'m, D> {
         let _ = self.interface.leave_multicast_group(group);
     }
 
-    /// Puts a datagram in line that the next [`poll`](Self::poll) sends. False if there is no address
-    /// yet, or no room: try again later.
+    /// Puts a datagram in line that the next [`poll`](Self::poll) sends. False if there is no
+    /// address yet, or no room: try again later.
     #[must_use]
     pub fn send(&mut self, transmit: &Transmit, payload: &[u8]) -> bool {
         let payload = payload.get(..transmit.len).unwrap_or(payload);

@@ -1,8 +1,9 @@
 //! A sender and engines on a network that is not there, in a time that is not either.
 //!
-//! Seeded and event-driven: a run of minutes takes milliseconds, and the same seed gives the same run.
-//! What is simulated is what matters to an engine: loss, duplicates, reordering, a wire that carries one
-//! frame at a time, and a network card whose frames pile up while the disk keeps the machine busy.
+//! Seeded and event-driven: a run of minutes takes milliseconds, and the same seed gives the same
+//! run. What is simulated is what matters to an engine: loss, duplicates, reordering, a wire that
+//! carries one frame at a time, and a network card whose frames pile up while the disk keeps the
+//! machine busy.
 #![allow(
     dead_code,
     unused_imports,

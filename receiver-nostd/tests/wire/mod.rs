@@ -183,8 +183,8 @@ pub fn with_header(mut frame: Vec<u8>, change: impl FnOnce(&mut Ipv4Packet<&mut 
     frame
 }
 
-/// Makes the IPv4 checksum right, if there is a header to speak of, and does without UDP's, so that the
-/// bytes behind them are looked at.
+/// Makes the IPv4 checksum right, if there is a header to speak of, and does without UDP's, so that
+/// the bytes behind them are looked at.
 pub fn with_right_sums(mut frame: Vec<u8>) -> Vec<u8> {
     if frame.len() >= UDP + 8 && frame[ETHERNET_LEN] == 0x45 {
         frame[UDP + 6..UDP + 8].fill(0);
