@@ -96,7 +96,8 @@ impl fmt::Display for Error {
             ),
             Self::Length { expected, got } => write!(
                 f,
-                "gzip data are damaged: their length is {got} and should be {expected} (modulo 2^32)"
+                "gzip data are damaged: their length is {got} and should be {expected} (modulo \
+                 2^32)"
             ),
             Self::Garbage => f.write_str("something that is not gzip follows the gzip data"),
             Self::Truncated => f.write_str("gzip data are cut off"),

@@ -116,7 +116,8 @@ const KEYS: [(Key, &str, &str); 6] = [
     (
         Key::Disk,
         "disk",
-        "auto, a kind and a number (nvme0, sata0, virtio0, scsi0, usb0, mmc0, disk0) or a device path",
+        "auto, a kind and a number (nvme0, sata0, virtio0, scsi0, usb0, mmc0, disk0) or a device \
+         path",
     ),
     (Key::PortBase, "portbase", "an even number from 2 to 65534"),
     (Key::Rendezvous, "rdv", "an IPv4 address or multicast group"),
@@ -395,7 +396,8 @@ mod tests {
     #[test]
     fn every_key_of_a_line() {
         let settings = parsed(
-            "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask then=poweroff",
+            "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
+             then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {

@@ -66,8 +66,8 @@ impl Observer for Display {
         let text = match event {
             Event::Heard { .. } | Event::Finished(_) => return,
             Event::Asynchronous { sender } => format!(
-                "Warning: the sender at {} takes no answers (--async), which is not supported yet; it \
-                 is passed over.",
+                "Warning: the sender at {} takes no answers (--async), which is not supported yet; \
+                 it is passed over.",
                 sender.ip()
             ),
             Event::Connected { sender, number, .. } => {

@@ -55,8 +55,8 @@ impl Observer for Display {
         if !self.told_of_loss {
             self.told_of_loss = true;
             self.line.say(&format!(
-                "Warning: the system can't send to {destination} ({error}); is the network up, and does \
-                 a firewall let it pass? Going on."
+                "Warning: the system can't send to {destination} ({error}); is the network up, and \
+                 does a firewall let it pass? Going on."
             ));
         }
     }

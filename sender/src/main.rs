@@ -61,8 +61,8 @@ fn greet(options: &Options, settings: &Settings, source: &Source, console: &Cons
         (true, _) => eprintln!("Ready. Press Enter to start sending data."),
         (false, true) => {}
         (false, false) => eprintln!(
-            "Only a receiver's key can start this: there is no keyboard, and none of --min-receivers, \
-             --max-wait and --autostart."
+            "Only a receiver's key can start this: there is no keyboard, and none of \
+             --min-receivers, --max-wait and --autostart."
         ),
     }
 }

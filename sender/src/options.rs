@@ -318,7 +318,8 @@ mod tests {
     fn the_command_line_of_fog() {
         let line = "--rexmit-hello-interval 500 --interface eth0 --min-receivers 3 --max-wait 600 \
                     --mcast-data-address 239.0.106.2 --mcast-rdv-address 239.0.106.1 \
-                    --portbase 57842 --full-duplex --ttl 32 --nokbd --nopointopoint --file d1p1.img";
+                    --portbase 57842 --full-duplex --ttl 32 --nokbd --nopointopoint \
+                    --file d1p1.img";
         let options = parsed(line).unwrap();
         assert_eq!(options.file, Some(PathBuf::from("d1p1.img")));
         assert!(options.display.nokbd && options.starts_by_itself());
@@ -337,8 +338,8 @@ mod tests {
 
     #[test]
     fn the_command_line_of_clonezilla() {
-        let line = "--mcast-all-addr 224.0.0.1 --portbase 2232 --ttl 1 --min-clients 4 --min-wait 10 \
-                    --max-wait 300 --nopointopoint --nokbd";
+        let line = "--mcast-all-addr 224.0.0.1 --portbase 2232 --ttl 1 --min-clients 4 \
+                    --min-wait 10 --max-wait 300 --nopointopoint --nokbd";
         let config = protocol(line);
         assert_eq!(config.control_address, Ipv4Addr::new(224, 0, 0, 1));
         assert_eq!(config.start.min_receivers, Some(4));
@@ -374,8 +375,8 @@ mod tests {
         max-slice-size max-wait max_bitrate mcast-address mcast-all-address mcast-data-address \
         mcast-rdv-address mcast_address mcast_all_address mcast_data_address mcast_rdv_address \
         min-clients min-receivers min-slice-size min-wait no-progress nokbd nopoint-to-point \
-        nopoint_to_point nopointopoint pid-file pipe point-to-point point_to_point pointopoint port \
-        portbase print-uncompressed-position rate-governor rehello-offset retries-until-drop \
+        nopoint_to_point nopointopoint pid-file pipe point-to-point point_to_point pointopoint \
+        port portbase print-uncompressed-position rate-governor rehello-offset retries-until-drop \
         retriesUntilDrop rexmit-hello-interval sendbuf slice-size start-timeout stat-period \
         statistics-period streaming ttl";
 
