@@ -113,8 +113,8 @@ impl fmt::Display for Failure {
             }
             Self::SliceTooLarge { slice, capacity } => write!(
                 f,
-                "the sender's slices of {slice} bytes don't fit the receiver's memory of {capacity} \
-                 bytes"
+                "the sender's slices of {slice} bytes don't fit the receiver's memory of \
+                 {capacity} bytes"
             ),
         }
     }
