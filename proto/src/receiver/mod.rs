@@ -99,7 +99,7 @@ struct Leaving {
 /// - *polls*, to be repeated after every input and command until they return `None`:
 ///   [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event); and after them
 ///   [`poll_timeout`](Self::poll_timeout) for the time of the next
-/// [`handle_timeout`](Self::handle_timeout);
+///   [`handle_timeout`](Self::handle_timeout);
 /// - *getters*, at any time.
 ///
 /// A transfer has come to its end when [`Event::Finished`] was polled. Until then the time of
