@@ -4,7 +4,7 @@
 //! was sent. Each test first takes a place, so that no more machines run at once than there are
 //! processors.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -222,7 +222,7 @@ fn a_damaged_disk_is_noticed() -> Result<(), LabError> {
     let room = Room::new(UNATTENDED)?;
     let image = room.small_image()?;
     let disk = room.path("disk");
-    std::fs::copy(&image, &disk).unwrap();
+    fs::copy(&image, &disk).unwrap();
     File::options()
         .write(true)
         .open(&disk)
@@ -231,11 +231,11 @@ fn a_damaged_disk_is_noticed() -> Result<(), LabError> {
         .unwrap();
     demand_written(&image, &disk)?;
     for offset in [0, SMALL / 2, SMALL - 1, SMALL + 511] {
-        let mut bytes = std::fs::read(&disk).unwrap();
+        let mut bytes = fs::read(&disk).unwrap();
         let offset = usize::try_from(offset).unwrap();
         bytes[offset] ^= 0x10;
         let damaged = room.path("damaged");
-        std::fs::write(&damaged, bytes).unwrap();
+        fs::write(&damaged, bytes).unwrap();
         let error = demand_written(&image, &damaged).unwrap_err().to_string();
         assert!(error.contains(&format!("byte {offset}")), "{error}");
     }
@@ -345,6 +345,39 @@ fn an_image_that_outgrows_the_disk_fails() -> Result<(), LabError> {
         }
     };
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+/// The firmware's AHCI driver calls a write successful that the disk refused: only reading back tells.
+#[test]
+fn p1_a_write_that_the_disk_refuses_is_no_success() -> Result<(), LabError> {
+    for kind in [VirtioBlk, Ahci] {
+        let _places = gate::take(1, TURN)?;
+        let room = Room::new(UNATTENDED)?;
+        let image = room.small_image()?;
+        let disk = room.disk("disk", 32 << 20)?;
+        let faults = room.path("faults");
+        let rule = "[inject-error]\nevent = \"pwritev\"\nerrno = \"5\"\nsector = \"16384\"\n";
+        fs::write(&faults, rule).map_err(|e| LabError::io("write the rule for faults", e))?;
+        let faulty = format!("blkdebug:{}:{}", faults.display(), disk.display());
+        let sending = room.send(Ours, &image, 1)?;
+        let machine = Machine::builder("machine").disk(Path::new(&faulty), kind);
+        let mut machine = room.start(machine)?;
+        let mut check = || {
+            demand_refusal(&mut machine, "at sector 16384")?;
+            machine.switch_off();
+            let written = fs::read(&disk).map_err(|e| LabError::io("read the disk", e))?;
+            let starts = written[..8192].iter().any(|&byte| byte != 0);
+            let begun = written[8192..].iter().any(|&byte| byte != 0);
+            match (starts, begun) {
+                (false, true) => Ok(()),
+                _ => Err(LabError::wrong(
+                    "a disk that is bootable, or was not written at all",
+                )),
+            }
+        };
+        check().map_err(|error| room.explain(error, &[&machine], &[&sending]))?;
+    }
+    Ok(())
 }
 
 #[test]
