@@ -347,7 +347,8 @@ fn an_image_that_outgrows_the_disk_fails() -> Result<(), LabError> {
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }
 
-/// The firmware's AHCI driver calls a write successful that the disk refused: only reading back tells.
+/// The firmware's AHCI driver calls a write successful that the disk refused: only reading back
+/// tells.
 #[test]
 fn p1_a_write_that_the_disk_refuses_is_no_success() -> Result<(), LabError> {
     for kind in [VirtioBlk, Ahci] {
