@@ -26,7 +26,11 @@ pub(crate) fn check() -> Result<()> {
     let packages = packages.context("cargo metadata lists no packages")?;
     let wrong: Vec<String> = packages
         .iter()
-        .filter(|package| !is_allowed(package["license"].as_str().unwrap_or_default(), &allowed))
+        .filter(|package| {
+            let name = package["name"].as_str().unwrap_or_default();
+            let licence = package["license"].as_str().unwrap_or_default();
+            !is_allowed(licence, &allowed) && !deny.contains(&exception(name, licence))
+        })
         .map(|package| {
             format!(
                 "{} {}: {}",
@@ -42,6 +46,11 @@ pub(crate) fn check() -> Result<()> {
         "licences that deny.toml does not allow:\n{}",
         wrong.join("\n")
     )
+}
+
+/// How deny.toml's `exceptions` allow one crate another licence.
+fn exception(name: &str, licence: &str) -> String {
+    format!("{{ crate = \"{name}\", allow = [\"{licence}\"] }}")
 }
 
 /// The list `allow` of deny.toml's `[licenses]`.
