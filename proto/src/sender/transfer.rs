@@ -13,9 +13,9 @@ use super::size::SliceSize;
 use super::slice::{Answer, Slice};
 use super::wait::AnswerWait;
 use super::{Standing, Stats, Transmit, emit};
-use crate::bits::BitSet;
+use crate::bits::{self, BitSet};
 use crate::geometry;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Data, Message, ReqAck};
 
 /// Most slices in flight, as stock receivers have room for.
@@ -24,6 +24,10 @@ const IN_FLIGHT: usize = 2;
 /// Slices of fewer blocks are not followed before all receivers have answered: such a slice can be
 /// lost as a whole, request and all. Chosen.
 const SHORT_SLICE: u16 = 16;
+
+/// How long the sender is silent while it waits for more of the image. Chosen (docs/protocol.md,
+/// "Waits"): receivers give a silent sender up after a minute.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -39,6 +43,10 @@ pub(super) struct Transfer {
     next_base: u64,
     /// Whether the slice that ends the stream was cut.
     ended: bool,
+    /// The request for the last slice that everyone has, such that nobody is to answer it.
+    last: Option<ReqAck>,
+    /// When anything was sent last.
+    spoke_at: Instant,
     size: SliceSize,
     wait: AnswerWait,
 }
@@ -54,6 +62,8 @@ impl Transfer {
             next_number: 0,
             next_base: 0,
             ended: false,
+            last: None,
+            spoke_at: Instant::ZERO,
             size: SliceSize::new(config),
             wait: AnswerWait::new(),
         }
@@ -66,9 +76,12 @@ impl Transfer {
             .map_or(self.next_base, |slice| slice.base)
     }
 
-    /// When answers are overdue.
+    /// When answers are overdue, or the receivers have to hear something again.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.slices.front()?.deadline()
+        match self.slices.front() {
+            Some(front) => front.deadline(),
+            None => self.last.map(|_| self.spoke_at + KEEPALIVE),
+        }
     }
 
     /// The receivers that the oldest slice waits for.
@@ -131,6 +144,28 @@ impl Transfer {
 
     /// The next datagram: what the oldest slice needs goes before the younger one's blocks.
     pub(super) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        stats: &mut Stats,
+        buffer: &mut [u8],
+    ) -> Option<Transmit> {
+        let transmit = match self.slices.is_empty() {
+            true => self.keep_alive(now, buffer),
+            false => self.next_transmit(now, stats, buffer),
+        };
+        if transmit.is_some() {
+            self.spoke_at = now;
+        }
+        transmit
+    }
+
+    /// Says that the sender is still there, though the image's source has nothing more yet.
+    fn keep_alive(&self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
+        let last = self.last.filter(|_| self.spoke_at + KEEPALIVE <= now)?;
+        emit(self.destination, &Message::ReqAck(last), buffer)
+    }
+
+    fn next_transmit(
         &mut self,
         now: Instant,
         stats: &mut Stats,
@@ -224,6 +259,12 @@ impl Transfer {
             if front.is_end() {
                 return true;
             }
+            self.last = Some(ReqAck {
+                slice: front.number,
+                slice_bytes: front.bytes,
+                rxmit: front.rxmit(),
+                ready: BitSet::below(bits::CAPACITY),
+            });
             self.slices.pop_front();
         }
         receivers.is_empty()

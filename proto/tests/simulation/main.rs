@@ -307,6 +307,15 @@ fn p4_a_sender_whose_receivers_all_vanish_ends() {
 }
 
 #[test]
+fn a_source_that_pauses_for_minutes_loses_no_receiver() {
+    let mut scenario = Scenario::new(23, 3, 1_000_000).conditions(rough(5.0));
+    scenario.source_pauses = Some((400_000, Instant::from_micros(400_000_000)));
+    let world = scenario.run();
+    world.assert_all_equal();
+    assert!(world.now > Instant::from_micros(400_000_000));
+}
+
+#[test]
 fn a_sender_that_starts_long_after_its_receivers_is_found() {
     let scenario = Scenario::new(19, 2, 100_000);
     let mut world = scenario.build();

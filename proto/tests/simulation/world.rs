@@ -35,6 +35,8 @@ pub struct Scenario {
     pub up: Conditions,
     pub sender: sender::Config,
     pub receiver: receiver::Config,
+    /// Until when the sender has only so many bytes of the image.
+    pub source_pauses: Option<(u64, Instant)>,
 }
 
 impl Scenario {
@@ -59,6 +61,7 @@ impl Scenario {
                 capacity: 512 << 10,
                 ..receiver::Config::default()
             },
+            source_pauses: None,
         }
     }
 
@@ -88,6 +91,8 @@ pub struct World {
     /// What the sender told of each host, by its index.
     pub standings: Vec<(usize, sender::Standing)>,
     pub started_at: Option<Instant>,
+    /// See [`Scenario::source_pauses`].
+    source_pauses: Option<(u64, Instant)>,
     /// From when on the sender is without power.
     pub sender_dies_at: Option<Instant>,
     /// A digest of every datagram that arrived anywhere, and when.
@@ -103,7 +108,9 @@ impl World {
     fn new(scenario: Scenario) -> Self {
         let now = Instant::from_micros(1);
         let mut sender = Box::new(Sender::new(scenario.sender, now));
-        sender.supply(scenario.image.len() as u64, true);
+        if scenario.source_pauses.is_none() {
+            sender.supply(scenario.image.len() as u64, true);
+        }
         Self {
             now,
             sender,
@@ -113,6 +120,7 @@ impl World {
             outcome: None,
             standings: Vec::new(),
             started_at: None,
+            source_pauses: scenario.source_pauses,
             sender_dies_at: None,
             trace: DefaultHasher::new(),
             image: scenario.image,
@@ -217,6 +225,7 @@ impl World {
             {
                 self.sender.handle_timeout(self.now);
             }
+            self.supply();
             self.transmit_sender();
         }
         self.transmit_hosts();
@@ -236,6 +245,14 @@ impl World {
                     host.work(self.now);
                 }
             }
+        }
+    }
+
+    fn supply(&mut self) {
+        match self.source_pauses {
+            Some((bytes, until)) if self.now < until => self.sender.supply(bytes, false),
+            Some(_) => self.sender.supply(self.image.len() as u64, true),
+            None => {}
         }
     }
 
@@ -312,7 +329,9 @@ impl World {
         } else {
             let free = Some(self.sender_free_at).filter(|&at| at > self.now);
             let death = self.sender_dies_at.filter(|&at| at > self.now);
-            [self.sender.poll_timeout(), free, death]
+            let source = self.source_pauses.map(|(_, until)| until);
+            let source = source.filter(|&at| at > self.now);
+            [self.sender.poll_timeout(), free, death, source]
                 .into_iter()
                 .flatten()
                 .min()
