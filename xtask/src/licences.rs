@@ -18,7 +18,7 @@ pub(crate) fn check() -> Result<()> {
     let file = paths::workspace().join("deny.toml");
     let deny =
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let (allowed, exceptions) = (allowed_in(&deny)?, exceptions_in(&deny));
+    let allowed = allowed_in(&deny)?;
     let metadata =
         output(command("cargo").args(["metadata", "--locked", "--format-version", "1"]))?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
@@ -67,17 +67,6 @@ fn allowed_in(deny: &str) -> Result<Vec<&str>> {
     Ok(list.split('"').skip(1).step_by(2).collect())
 }
 
-/// The crates of deny.toml's `exceptions`, one on each line, with the licence that each may have.
-fn exceptions_in(deny: &str) -> Vec<(&str, &str)> {
-    deny.lines()
-        .filter_map(|line| {
-            let (_, name) = line.split_once("crate = \"")?;
-            let (_, licence) = line.split_once("allow = [\"")?;
-            Some((name.split('"').next()?, licence.split('"').next()?))
-        })
-        .collect()
-}
-
 /// Whether an SPDX expression lets us choose allowed licences only. An old-fashioned `/` means OR.
 fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     let expression = expression.replace('/', " OR ");
@@ -106,9 +95,7 @@ mod tests {
 
     #[test]
     fn the_list_is_read_from_deny_toml() {
-        let deny = "[licenses]\nallow = [\n    \"MIT\",\n    \"ISC\",\n]\nexceptions = [\n    \
-                    { crate = \"a\", allow = [\"MPL-2.0\"] },\n]\n[bans]\n";
-        assert_eq!(exceptions_in(deny), [("a", "MPL-2.0")]);
+        let deny = "[licenses]\nallow = [\n    \"MIT\",\n    \"ISC\",\n]\n[bans]\n";
         assert_eq!(allowed_in(deny).unwrap(), ["MIT", "ISC"]);
         assert!(allowed_in("[licenses]\n").is_err());
     }
