@@ -235,7 +235,10 @@ impl Session {
     pub(super) fn release(&mut self, upto: u64) {
         self.window.release(upto);
         if let Some(asked) = self.kept_back
-            && matches!(self.window.status(asked.slice), Status::Incomplete(_))
+            && matches!(
+                self.window.status(asked.slice),
+                Status::Incomplete(_) | Status::Complete
+            )
         {
             self.kept_back = None;
             let _ = self.to_answer.push_back(asked);

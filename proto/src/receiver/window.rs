@@ -87,6 +87,8 @@ pub(super) struct Window {
     number: u32,
     /// Stream offset of that slice.
     base: u64,
+    /// Bytes of the largest slice that is complete.
+    largest: u32,
     /// The books of slices `number` and `number + 1`.
     slices: [Slice; 2],
 }
@@ -99,6 +101,7 @@ impl Window {
             released: 0,
             number: 0,
             base: 0,
+            largest: 0,
             slices: Default::default(),
         }
     }
@@ -155,7 +158,7 @@ impl Window {
     /// Takes in what REQACK tells of a slice, and says what to answer.
     pub(super) fn ask(&mut self, slice: u32, bytes: u32) -> Status {
         let index = match self.index(slice) {
-            Index::Past => return Status::Complete,
+            Index::Past => return self.past_status(slice),
             Index::InFlight(index) => index,
             Index::TooEarly => return Status::NotYet,
             Index::Abandoned => return Status::Abandoned,
@@ -182,7 +185,7 @@ impl Window {
     /// What is known of a slice that was asked about before.
     pub(super) fn status(&self, slice: u32) -> Status {
         let index = match self.index(slice) {
-            Index::Past => return Status::Complete,
+            Index::Past => return self.past_status(slice),
             Index::InFlight(index) => index,
             Index::TooEarly => return Status::NotYet,
             Index::Abandoned => return Status::Abandoned,
@@ -236,10 +239,27 @@ impl Window {
         }
     }
 
+    /// What to say of a slice that is complete. OK to it is leave to send the two after it: it is
+    /// given only when there is room for those of them that have not come, if room can be made at
+    /// all.
+    fn past_status(&self, slice: u32) -> Status {
+        let largest = u64::from(self.largest);
+        let to_come = slice.saturating_add(3).saturating_sub(self.number);
+        let is_ample = self.capacity >= 4 * largest;
+        let end = self.base + u64::from(to_come) * largest;
+        if to_come > 0 && is_ample && end > self.released.saturating_add(self.capacity) {
+            Status::NotYet
+        } else {
+            Status::Complete
+        }
+    }
+
     /// Moves on past the slices that are complete.
     fn advance(&mut self) {
         while self.slices[0].is_complete(self.block_size) {
-            self.base += self.slices[0].bytes.map_or(0, u64::from);
+            let bytes = self.slices[0].bytes.unwrap_or(0);
+            self.base += u64::from(bytes);
+            self.largest = self.largest.max(bytes);
             self.number = self.number.saturating_add(1);
             self.slices = [self.slices[1], Slice::default()];
         }
@@ -348,6 +368,21 @@ mod tests {
             Placement::New { offset: 8, len: 8 }
         );
         assert_eq!(window.ask(2, 24), Status::TooLarge);
+    }
+
+    #[test]
+    fn ok_is_leave_for_two_more_slices_and_waits_for_their_room() {
+        let mut window = window(32);
+        for slice in 0..4 {
+            window.place(slice, 8, 0, 8);
+        }
+        assert_eq!(window.status(1), Status::Complete, "2 and 3 have come");
+        assert_eq!(window.status(2), Status::NotYet, "4 has not");
+        window.release(8);
+        assert_eq!(window.status(2), Status::Complete);
+        assert_eq!(window.status(3), Status::NotYet, "nor have 4 and 5");
+        window.release(16);
+        assert_eq!(window.status(3), Status::Complete);
     }
 
     #[test]
