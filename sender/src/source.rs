@@ -4,7 +4,7 @@
 //! The thread fills chunks of memory and hands them over; those that no receiver needs any more go
 //! back to it. The number of chunks is fixed, so memory is too, and a slow network slows the
 //! reading down. Reading, unlike mapping the file into memory, turns a file that is cut short
-//! meanwhile into an orderly end.
+//! meanwhile into an error.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -154,7 +154,7 @@ impl Source {
     /// stream ends there.
     ///
     /// # Errors
-    /// [`SourceError`] if reading failed.
+    /// [`SourceError`] if reading failed, or the file was cut short meanwhile.
     pub fn advance(&mut self) -> Result<(u64, bool), SourceError> {
         while self.hash.is_none() {
             match self.filled.try_recv() {
@@ -162,7 +162,10 @@ impl Source {
                     self.end += chunk.len() as u64;
                     self.chunks.push_back(chunk);
                 }
-                Ok(Filled::End(hash)) => self.hash = Some(hash),
+                Ok(Filled::End(hash)) => {
+                    self.check_length()?;
+                    self.hash = Some(hash);
+                }
                 Ok(Filled::Failed(error)) => {
                     return Err(SourceError::new("read", &self.name, error));
                 }
@@ -174,6 +177,23 @@ impl Source {
             }
         }
         Ok((self.end, self.hash.is_some()))
+    }
+
+    /// A file that was cut short while it was read is no image. As long as its end was not told,
+    /// no receiver takes it for one.
+    fn check_length(&self) -> Result<(), SourceError> {
+        match self.length {
+            Some(length) if self.end < length => {
+                let text = format!(
+                    "it ends after {} bytes, and had {length} at first; send it again when nothing \
+                     writes to it",
+                    self.end
+                );
+                let error = io::Error::new(ErrorKind::UnexpectedEof, text);
+                Err(SourceError::new("read", &self.name, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What becomes readable when there is more to [advance](Self::advance).
@@ -237,25 +257,33 @@ impl Reader {
         // Without a `Source` nobody wants to know more.
         while let Ok(mut chunk) = self.emptied.recv() {
             chunk.resize(self.chunk_size, 0);
-            let message = match fill(&mut self.file, &mut chunk) {
-                Ok(0) => Filled::End(hasher.finalize()),
-                Ok(len) => {
-                    chunk.truncate(len);
-                    hasher.update(&chunk);
-                    Filled::Chunk(chunk)
+            let len = match fill(&mut self.file, &mut chunk) {
+                Ok(len) => len,
+                Err(error) => {
+                    self.tell(Filled::Failed(error));
+                    return;
                 }
-                Err(error) => Filled::Failed(error),
             };
-            let last = !matches!(message, Filled::Chunk(_));
-            if self.filled.send(message).is_err() {
+            chunk.truncate(len);
+            hasher.update(&chunk);
+            if len > 0 && !self.tell(Filled::Chunk(chunk)) {
                 return;
             }
-            // Fails only if it has been written to some 2^64 times without being read.
-            let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
-            if last {
+            // The end is where it was met first: a file may grow and a FIFO find another writer,
+            // but only the last chunk may be short.
+            if len < self.chunk_size {
+                self.tell(Filled::End(hasher.finalize()));
                 return;
             }
         }
+    }
+
+    /// Hands `message` over; false if nobody wants it any more.
+    fn tell(&self, message: Filled) -> bool {
+        let is_wanted = self.filled.send(message).is_ok();
+        // Fails only if it has been written to some 2^64 times without being read.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        is_wanted
     }
 }
 
@@ -382,6 +410,53 @@ mod tests {
         drop(writer);
         advance_to(&mut source, (0, true));
         assert_eq!(source.hash(), Some(blake3::hash(b"")));
+    }
+
+    /// A file of `bytes`, without a name, and a source of it that reads chunk by chunk.
+    fn of_file(bytes: &[u8]) -> (Source, File) {
+        let path = std::env::temp_dir().join(format!(
+            "source-{}-{:?}",
+            std::process::id(),
+            thread::current().id()
+        ));
+        let mut file = File::create_new(&path).unwrap();
+        file.write_all(bytes).unwrap();
+        let opened = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let chunking = Chunking { size: 8, count: 1 };
+        let source = Source::read("file".to_owned(), opened, chunking).unwrap();
+        (source, file)
+    }
+
+    #[test]
+    fn a_file_that_grows_ends_where_its_end_was_met_first() {
+        let (mut source, mut file) = of_file(b"01234567abcde");
+        advance_to(&mut source, (8, false));
+        source.release(8);
+        advance_to(&mut source, (13, true));
+        file.write_all(b"fghijklm").unwrap();
+        assert_eq!(source.block(8..12), b"abcd");
+        source.release(13);
+        assert_eq!(source.advance().unwrap(), (13, true));
+        assert_eq!(source.hash(), Some(blake3::hash(b"01234567abcde")));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_is_an_error() {
+        let (mut source, file) = of_file(b"0123456789abcdefghijklmn");
+        advance_to(&mut source, (8, false));
+        file.set_len(10).unwrap();
+        source.release(8);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let error = loop {
+            assert!(Instant::now() < deadline);
+            match source.advance() {
+                Ok((_, complete)) => assert!(!complete),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.to_string(), "can't read file");
+        assert!(error.source.to_string().contains("24 at first"));
     }
 
     #[test]
