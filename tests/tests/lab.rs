@@ -1,5 +1,5 @@
-//! The laboratory tested by itself: links, loss, taps, the PXE server, and that nothing outlives
-//! it.
+//! The laboratory tested by itself: links, loss, taps, the PXE server, and that nothing
+//! outlives it.
 //!
 //! The other tests stand on these: a lab that loses nothing when told to lose would let every test
 //! of loss pass.
@@ -106,23 +106,11 @@ fn programs_die_with_the_thread_that_started_them() -> Result<(), LabError> {
     Ok(())
 }
 
-/// Run by [`nothing_outlives_a_killed_process`] in a process of its own; does nothing otherwise.
-#[test]
-#[ignore = "half of another test"]
-fn hold_a_lab_until_killed() -> Result<(), LabError> {
-    let (a, _b) = two_hosts()?;
-    let shown = a.run("readlink", &["/proc/self/ns/net"])?;
-    println!("network {}.", shown.trim());
-    thread::sleep(Duration::from_secs(60));
-    Ok(())
-}
-
 #[test]
 fn nothing_outlives_a_killed_process() -> Result<(), LabError> {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "hold_a_lab_until_killed"]);
-    command.arg("--nocapture");
+    let mut command = Command::new(PROBE);
+    command.arg("hold");
     let mut holder = Running::start("holder", command, folder.path())?;
     holder.wait_for("].", Duration::from_secs(20))?;
     let log = holder.log();

@@ -1,8 +1,8 @@
-//! Counts UDP datagrams between two hosts of the lab, to measure whether it carries and loses what
-//! it was told to. A program, since only a process can be inside a namespace.
+//! What the lab's own tests need a process for: inside a namespace, or to be killed.
 //!
 //! `lab-probe count PORT GROUP OWN` prints `listening`, then how many datagrams it got until none
-//! came for a second; `lab-probe send ADDRESS PORT COUNT` sends them.
+//! came for a second; `lab-probe send ADDRESS PORT COUNT` sends them. `lab-probe hold` makes a lab,
+//! prints the network namespace of a host in it, and does nothing for a minute.
 
 use std::env;
 use std::error::Error;
@@ -10,13 +10,16 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
+use ironcast_tests::Lab;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["count", port, group, own] => count(port.parse()?, group.parse()?, own.parse()?),
         ["send", address, port, count] => send(address.parse()?, port.parse()?, count.parse()?),
-        _ => Err("usage: lab-probe count PORT GROUP OWN | send ADDRESS PORT COUNT".into()),
+        ["hold"] => hold(),
+        _ => Err("usage: lab-probe count PORT GROUP OWN | send ADDRESS PORT COUNT | hold".into()),
     }
 }
 
@@ -41,5 +44,14 @@ fn send(address: Ipv4Addr, port: u16, count: u32) -> Result<(), Box<dyn Error>> 
         // Slow enough that no queue on the way can overflow.
         thread::sleep(Duration::from_micros(200));
     }
+    Ok(())
+}
+
+fn hold() -> Result<(), Box<dyn Error>> {
+    let lab = Lab::new()?;
+    let host = lab.host("10.77.0.1")?;
+    let network = host.run("readlink", &["/proc/self/ns/net"])?;
+    println!("network {}.", network.trim());
+    thread::sleep(Duration::from_secs(60));
     Ok(())
 }
