@@ -49,7 +49,7 @@ pub struct Options {
 struct StartOptions {
     /// Start as soon as so many receivers are connected
     #[arg(long, short = 'C', alias = "min-clients", value_name = "COUNT")]
-    #[arg(value_parser = up_to(MAX_RECEIVERS))]
+    #[arg(value_parser = RangedU64ValueParser::<u16>::new().range(0..=u64::from(MAX_RECEIVERS)))]
     min_receivers: Option<u16>,
 
     /// But not before so many seconds since the first connected
@@ -199,11 +199,8 @@ impl Options {
     /// Whether anything but a person starts the transfer.
     #[must_use]
     pub fn starts_by_itself(&self) -> bool {
-        let start = &self.start;
-        start.min_receivers.is_some()
-            || start.min_wait.is_some()
-            || start.max_wait.is_some()
-            || start.autostart.is_some()
+        let rules = self.start.rules();
+        rules.min_receivers.is_some() || rules.max_wait.is_some() || rules.autostart.is_some()
     }
 
     fn protocol(&self, interface: &Interface) -> Config {
@@ -233,14 +230,18 @@ impl Options {
 }
 
 impl StartOptions {
+    /// As with the stock sender, 0 is as good as leaving an option out.
     fn rules(&self) -> StartRules {
+        let set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
+        let min_wait = set(self.min_wait);
+        let min_receivers = self.min_receivers.filter(|&count| count > 0);
         StartRules {
             // As the stock sender, which a least wait alone starts too.
-            min_receivers: self.min_receivers.or(self.min_wait.map(|_| 1)),
-            min_wait: self.min_wait.unwrap_or_default(),
-            max_wait: self.max_wait,
-            autostart: self.autostart,
-            hello_interval: self.rexmit_hello_interval,
+            min_receivers: min_receivers.or(min_wait.map(|_| 1)),
+            min_wait: min_wait.unwrap_or_default(),
+            max_wait: set(self.max_wait),
+            autostart: self.autostart.filter(|&hellos| hellos > 0),
+            hello_interval: set(self.rexmit_hello_interval),
         }
     }
 }
@@ -360,6 +361,14 @@ mod tests {
     }
 
     #[test]
+    fn zero_is_no_rule() {
+        let line = "-C 0 -w 0 -W 0 -S 0 -H 0";
+        assert_eq!(protocol(line).start, StartRules::default());
+        assert!(!parsed(line).unwrap().starts_by_itself());
+        assert_eq!(protocol("-C 3 -W 0").start.min_receivers, Some(3));
+    }
+
+    #[test]
     fn of_two_that_exclude_each_other_the_last_counts() {
         assert_eq!(protocol("-d -c").duplex, Duplex::Half);
         assert_eq!(protocol("-c -d").duplex, Duplex::Full);
@@ -420,7 +429,6 @@ mod tests {
         for line in [
             "-b 1455",
             "-b 0",
-            "-C 0",
             "-C 1025",
             "-m 10.0.0.1",
             "-t 0",
