@@ -52,6 +52,9 @@ impl Display {
                 ));
                 self.line.say(&format!("blake3: {}", report.hash));
             }
+            Ending::Stopped(signal) if summary.progress.written == 0 => self.line.say(&format!(
+                "Stopped by {signal}: nothing was written to {target}."
+            )),
             Ending::Stopped(signal) => self.line.say(&format!(
                 "Stopped by {signal}: {target} has {} bytes of an image that is not complete.",
                 Spaced(summary.progress.written)

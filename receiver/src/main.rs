@@ -91,11 +91,37 @@ impl fmt::Display for Failed {
             written,
             error,
         } = self;
-        match written {
-            0 => write!(f, "nothing was written to {name}: {error}"),
-            _ => write!(f, "{name} has no complete image: {error}"),
+        // A file is emptied before its first write, and a device may have kept a part of it.
+        if *written == 0 && !error.is_of_disk() {
+            write!(f, "nothing was written to {name}: {error}")
+        } else {
+            write!(f, "{name} has no complete image: {error}")
         }
     }
 }
 
 impl Error for Failed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_is_not_called_untouched() {
+        let told = |error| {
+            let name = "image".to_owned();
+            Failed {
+                name,
+                written: 0,
+                error,
+            }
+            .to_string()
+        };
+        let silent = engine::Error::Transfer(Failure::NotStarted);
+        assert!(told(silent).starts_with("nothing was written to image: "));
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let (start, end) = (0, 512);
+        let refused = engine::Error::Write { start, end, source };
+        assert!(told(refused).starts_with("image has no complete image: "));
+    }
+}

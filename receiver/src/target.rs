@@ -42,6 +42,8 @@ enum Kind {
     File,
     /// Holds so many bytes.
     BlockDevice(u64),
+    /// A file or disk that stdout was redirected to: it is written from where it stands.
+    Redirected,
     /// A pipe, a terminal: takes bytes, and that is all.
     Stream,
 }
@@ -56,15 +58,9 @@ impl Target {
     pub fn open(path: Option<&Path>, durability: Durability) -> Result<Self, TargetError> {
         let Some(path) = path else {
             let stdout = io::stdout().as_fd().try_clone_to_owned();
-            let file = stdout
-                .map(File::from)
-                .map_err(|source| TargetError::new(Path::new("stdout"), source))?;
-            return Ok(Self::new(
-                "stdout".to_owned(),
-                file,
-                Kind::Stream,
-                durability,
-            ));
+            return stdout
+                .and_then(|stdout| Self::redirected(File::from(stdout), durability))
+                .map_err(|source| TargetError::new(Path::new("stdout"), source));
         };
         let error = |source| TargetError::new(path, source);
         let exists = fs::metadata(path).map(|metadata| metadata.file_type());
@@ -101,6 +97,16 @@ impl Target {
         ))
     }
 
+    fn redirected(stdout: File, durability: Durability) -> io::Result<Self> {
+        let found = stdout.metadata()?.file_type();
+        let kind = if found.is_file() || found.is_block_device() {
+            Kind::Redirected
+        } else {
+            Kind::Stream
+        };
+        Ok(Self::new("stdout".to_owned(), stdout, kind, durability))
+    }
+
     fn new(name: String, file: File, kind: Kind, durability: Durability) -> Self {
         Self {
             name,
@@ -134,19 +140,24 @@ impl embedded_io::ErrorType for Target {
 impl embedded_io::Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begin()?;
-        loop {
+        let written = loop {
             match self.file.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
+                result => break result?,
             }
+        };
+        if self.kind == Kind::Redirected && self.durability == Durability::EachWrite {
+            // It was opened by somebody else, who did not ask for this.
+            self.file.sync_data()?;
         }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.begin()?;
         match (self.kind, self.durability) {
             (Kind::Stream, _) | (_, Durability::Never) => Ok(()),
-            (Kind::File | Kind::BlockDevice(_), _) => self.file.sync_all(),
+            (Kind::File | Kind::BlockDevice(_) | Kind::Redirected, _) => self.file.sync_all(),
         }
     }
 }
@@ -165,7 +176,7 @@ impl Disk for Target {
     fn capacity(&self) -> Option<u64> {
         match self.kind {
             Kind::BlockDevice(size) => Some(size),
-            Kind::File | Kind::Stream => None,
+            Kind::File | Kind::Redirected | Kind::Stream => None,
         }
     }
 }
@@ -255,6 +266,29 @@ mod tests {
         target.flush().unwrap();
         let mut full = Target::open(Some(Path::new("/dev/full")), Durability::AtEnd).unwrap();
         assert_eq!(full.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn stdout_in_a_file_is_kept_as_it_stands_and_made_safe() {
+        let folder = Folder::new("target-redirected");
+        let path = folder.0.join("image");
+        fs::write(&path, "header ").unwrap();
+        for (durability, text) in [
+            (Durability::AtEnd, "header one"),
+            (Durability::EachWrite, "header oneone"),
+        ] {
+            let stdout = OpenOptions::new().append(true).open(&path).unwrap();
+            let mut target = Target::redirected(stdout, durability).unwrap();
+            assert_eq!(target.kind, Kind::Redirected);
+            target.write(b"one").unwrap();
+            target.flush().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let (_reader, writer) = io::pipe().unwrap();
+        let pipe = File::from(std::os::fd::OwnedFd::from(writer));
+        let mut target = Target::redirected(pipe, Durability::AtEnd).unwrap();
+        assert_eq!(target.kind, Kind::Stream);
+        target.flush().unwrap();
     }
 
     #[test]

@@ -378,7 +378,7 @@ fn no_memory(error: MemoryError) -> Failure {
     )
 }
 
-/// Why there is no image on `disk`, and what that means.
+/// Why there is no image on `disk`, and what that means; `written` if any write went well.
 fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> Failure {
     use engine::Error;
     let next = match error {
@@ -391,7 +391,7 @@ fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> F
     };
     let state = match error {
         Error::TooSmall { .. } => "",
-        _ if written => "; its old contents are lost",
+        _ if written || error.is_of_disk() => "; its old contents are lost",
         _ => "; it was not written",
     };
     Failure::new(format!("{}: {error}{state}", disk.name()), next)

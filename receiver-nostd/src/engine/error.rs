@@ -64,6 +64,22 @@ pub enum Error<E> {
     },
 }
 
+impl<E> Error<E> {
+    /// Whether the disk failed at its work. Its old contents can't be relied on then, whatever the
+    /// number of bytes that it took.
+    #[must_use]
+    pub fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Write { .. } | Self::Stuck { .. } | Self::Seek { .. } | Self::Flush { .. } => {
+                true
+            }
+            Self::Transfer(_) | Self::TooSmall { .. } | Self::Full { .. } | Self::Gzip { .. } => {
+                false
+            }
+        }
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
