@@ -50,7 +50,7 @@ impl<'a> Settings<'a> {
     pub fn apply(&mut self, text: &'a str) -> Result<(), Error<'a>> {
         let mut settings = *self;
         let mut seen = [false; KEYS.len()];
-        for word in text.lines().flat_map(words) {
+        for word in words(text) {
             let key = settings.set(word)?;
             if core::mem::replace(&mut seen[key as usize], true) {
                 return Err(Error::Twice { word });
@@ -130,8 +130,13 @@ const KEYS: [(Key, &str, &str); 6] = [
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
 ];
 
-/// The words of a line, up to a comment.
-fn words(line: &str) -> impl Iterator<Item = &str> {
+/// The words of a source, without comments. A text without any sets nothing: not even that its
+/// defaults are wanted.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(words_of_line)
+}
+
+fn words_of_line(line: &str) -> impl Iterator<Item = &str> {
     // A byte order mark and the end of a C string are no part of a word, whoever left them there.
     line.split(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\0'))
         .filter(|word| !word.is_empty())
@@ -425,6 +430,14 @@ mod tests {
         assert_eq!(settings.disk.to_string(), "sata0");
         assert_eq!(settings.then, Then::Wait);
         assert_eq!(parsed(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn what_an_editor_or_a_crash_leaves_is_no_word() {
+        for text in ["", "\u{feff}", "\0\0\0\0", " \r\n\u{feff}# then=boot\n"] {
+            assert_eq!(words(text).count(), 0, "{text:?}");
+        }
+        assert!(words("\u{feff}then=wait\0 # a#b").eq(["then=wait"]));
     }
 
     #[test]

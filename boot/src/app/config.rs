@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use ironcast_receiver_nostd::settings::{Confirm, Settings, Then};
+use ironcast_receiver_nostd::settings::{self, Confirm, Settings, Then};
 use uefi::boot;
 use uefi::proto::device_path::media::FilePath;
 use uefi::proto::loaded_image::LoadedImage;
@@ -41,10 +41,22 @@ impl Source {
     ///
     /// What can't be read is told on the console and counts as not there: without settings nothing
     /// is written unless somebody at the machine agrees.
-    pub(crate) fn find(network: Option<&mut NetworkBoot>, console: &mut Console) -> Option<Self> {
-        load_options()
-            .or_else(|| beside_the_program(console))
-            .or_else(|| on_the_server(network?, console))
+    ///
+    /// # Errors
+    /// If a file is too large: it was meant for this machine, so that the next source doesn't
+    /// count.
+    pub(crate) fn find(
+        network: Option<&mut NetworkBoot>,
+        console: &mut Console,
+    ) -> Result<Option<Self>, Failure> {
+        let local = match load_options() {
+            None => beside_the_program(console)?,
+            options => options,
+        };
+        match (local, network) {
+            (None, Some(network)) => on_the_server(network, console),
+            (local, _) => Ok(local),
+        }
     }
 
     /// The settings of `source`. Without one they are the defaults, save that a person has to agree
@@ -71,12 +83,7 @@ impl Source {
 
     /// The words, in one line, for people to read.
     pub(crate) fn words(&self) -> String {
-        let lines = self
-            .text
-            .lines()
-            .map(|line| line.split('#').next().unwrap_or(line));
-        let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
-        words.join(" ")
+        settings::words(&self.text).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -107,16 +114,27 @@ fn load_options() -> Option<Source> {
 }
 
 /// The file in the folder that the program was loaded from.
-fn beside_the_program(console: &mut Console) -> Option<Source> {
-    let image = firmware::open_shared::<LoadedImage>(boot::image_handle())?;
+fn beside_the_program(console: &mut Console) -> Result<Option<Source>, Failure> {
+    let Some(image) = firmware::open_shared::<LoadedImage>(boot::image_handle()) else {
+        return Ok(None);
+    };
     let path = format!("{}{FILE}", folder_of(&image));
-    match read_file(&image, &path)? {
-        Ok(contents) => Source::new(String::from_utf8_lossy(&contents).into_owned(), path),
-        Err(status) => {
+    Ok(match read_file(&image, &path) {
+        None => None,
+        Some(Ok(contents)) => Source::new(String::from_utf8_lossy(&contents).into_owned(), path),
+        Some(Err(Status::BUFFER_TOO_SMALL)) => return Err(too_large(&path)),
+        Some(Err(status)) => {
             console.line(&format!("ironcast: {path} can't be read ({status})"));
             None
         }
-    }
+    })
+}
+
+fn too_large(path: &str) -> Failure {
+    Failure::new(
+        format!("{path} is too large for settings, so nothing was written"),
+        "make it less than 8 KiB and restart this machine",
+    )
 }
 
 /// The folder of a program's file, with a backslash at its end.
@@ -169,8 +187,10 @@ fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>>
 ///
 /// Most servers keep files in folders, where one name can't be both: there the file for all is
 /// `ironcast.conf/default` beside the machines' own.
-fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Option<Source> {
-    let server = boot.server()?;
+fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Result<Option<Source>, Failure> {
+    let Some(server) = boot.server() else {
+        return Ok(None);
+    };
     let [a, b, c, d, e, f] = boot.mac();
     let own = format!("{FILE}/{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}");
     for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
@@ -179,18 +199,19 @@ fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Option<Source
                 let text = String::from_utf8_lossy(&contents).into_owned();
                 let source = Source::new(text, format!("tftp://{server}/{name}"));
                 if source.is_some() {
-                    return source;
+                    return Ok(source);
                 }
             }
             Err(FetchError::NotThere) => {}
+            Err(FetchError::TooLarge) => {
+                return Err(too_large(&format!("tftp://{server}/{name}")));
+            }
             Err(error) => {
-                console.line(&format!("ironcast: tftp://{server}/{name}: {error}"));
                 // A server that does not answer would not answer the next time either.
-                if matches!(error, FetchError::Failed(_)) {
-                    return None;
-                }
+                console.line(&format!("ironcast: tftp://{server}/{name}: {error}"));
+                return Ok(None);
             }
         }
     }
-    None
+    Ok(None)
 }

@@ -63,7 +63,7 @@ fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then
     let boot_device = firmware::boot_device().map(Path::of).unwrap_or_default();
     let cards = nic::find(&boot_device);
     let mut network_boot = cards.iter().find_map(|card| NetworkBoot::find(card.mac));
-    let source = Source::find(network_boot.as_mut(), console);
+    let source = Source::find(network_boot.as_mut(), console)?;
     let settings = Source::settings(source.as_ref())?;
     show_settings(&settings, source.as_ref(), console);
     let lease = network_boot.and_then(|boot| boot.lease);
