@@ -192,6 +192,8 @@ fn messaging_kind(minor: DeviceSubType) -> Option<(DiskKind, bool)> {
 #[derive(Debug)]
 pub(crate) struct TargetDisk {
     block_io: ScopedProtocol<BlockIO>,
+    /// Number of the medium that was opened: with it, drivers refuse one that was put in later.
+    medium: u32,
     bytes: u64,
     sector: usize,
     alignment: usize,
@@ -219,6 +221,7 @@ impl TargetDisk {
             alignment: (media.io_align() as usize).max(1),
             bounce: Pages::allocate(WRITE_SIZE.max(sector))?,
             check: Pages::allocate(WRITE_SIZE.max(sector))?,
+            medium: media.media_id(),
             block_io,
             bytes,
             sector,
@@ -233,8 +236,7 @@ impl TargetDisk {
         if core::mem::replace(&mut self.cleared, true) {
             return Ok(());
         }
-        let media = self.block_io.media();
-        let (id, last) = (media.media_id(), media.last_block());
+        let (id, last) = (self.medium, self.bytes / self.sector as u64 - 1);
         let block = &mut self.bounce.as_mut_slice()[..self.sector];
         let at = |error: uefi::Error| DiskError::Failed(error.status(), last);
         self.block_io.read_blocks(id, last, block).map_err(at)?;
@@ -249,7 +251,7 @@ impl TargetDisk {
     fn write_sectors(&mut self, data: &[u8]) -> Result<usize, DiskError> {
         let whole = data.len().min(WRITE_SIZE) / self.sector * self.sector;
         let data = &data[..whole];
-        let (id, block) = (self.block_io.media().media_id(), self.block());
+        let (id, block) = (self.medium, self.block());
         let written = if data.as_ptr().addr().is_multiple_of(self.alignment) {
             self.block_io.write_blocks(id, block, data)
         } else {
@@ -265,7 +267,7 @@ impl TargetDisk {
     /// Writes a part of the sector that the position is in, which keeps the rest of it, and checks
     /// it.
     fn write_part(&mut self, data: &[u8]) -> Result<usize, DiskError> {
-        let (id, block) = (self.block_io.media().media_id(), self.block());
+        let (id, block) = (self.medium, self.block());
         let start = (self.position % self.sector as u64) as usize;
         let part = data.len().min(self.sector - start);
         let mut sector = alloc::vec![0; self.sector];
@@ -296,10 +298,9 @@ impl TargetDisk {
 
     /// Reads sectors from `block` on.
     fn read(&mut self, block: u64, bytes: usize) -> Result<(), DiskError> {
-        let id = self.block_io.media().media_id();
         let check = &mut self.check.as_mut_slice()[..bytes];
         self.block_io
-            .read_blocks(id, block, check)
+            .read_blocks(self.medium, block, check)
             .map_err(|error| DiskError::Failed(error.status(), block))
     }
 
