@@ -10,7 +10,7 @@ use ironcast_proto::time::{Duration, Instant};
 use ironcast_receiver_nostd::link::{AddressConfig, AddressSource, Identity, Link, LinkMemory};
 use ironcast_receiver_nostd::settings::Settings;
 
-use super::clock::{self, Clock};
+use super::clock::{self, Clock, Nap};
 use super::console::Console;
 use super::failure::Failure;
 use super::lease::Lease;
@@ -22,6 +22,9 @@ const ONE_CARD: Duration = Duration::from_secs(20);
 
 /// How long all cards together may wait: a switch with spanning tree needs up to 50 s.
 const ALL_CARDS: Duration = Duration::from_secs(120);
+
+/// How long to wait until all cards are tried again: a driver that refuses does so at once.
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(2);
 
 /// A network card that is open, and where its address comes from.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ impl Network {
                     }
                 }
             }
+            Nap::new().wait(BETWEEN_ROUNDS);
         }
         Err(problem.unwrap_or_else(|| {
             let what = "the firmware drives no network card".into();
