@@ -78,7 +78,8 @@ impl fmt::Display for InterfaceError {
             Self::Unknown { wanted, available } => {
                 write!(
                     f,
-                    "no interface that is up has the name or IPv4 address {wanted}; there is "
+                    "no interface with the name or IPv4 address {wanted} is up and has an IPv4 \
+                     address; there is "
                 )?;
                 for (index, interface) in available.iter().enumerate() {
                     let comma = if index > 0 { ", " } else { "" };
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(find("lo").unwrap(), "lo");
         assert_eq!(
             find("eth7").unwrap_err().to_string(),
-            "no interface that is up has the name or IPv4 address eth7; \
+            "no interface with the name or IPv4 address eth7 is up and has an IPv4 address; \
              there is lo (10.0.0.1), eth0 (10.0.1.1), eth1 (10.0.2.1)"
         );
     }
