@@ -403,6 +403,32 @@ fn two_disks_without_a_choice_are_left_untouched() -> Result<(), LabError> {
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }
 
+/// A sender waits and there is only one disk, but nobody has said clearly that it may be written:
+/// a slip of the pen, settings that were cut off, a file of zeros as a crash leaves it.
+#[test]
+fn p2_settings_in_doubt_leave_the_disk_untouched() -> Result<(), LabError> {
+    let large = "# a comment\n".repeat(800) + UNATTENDED;
+    for (conf, words) in [
+        ("disk=auto confirm=no thne=poweroff\n", "unknown key"),
+        (large.as_str(), "too large"),
+        ("\0\0\0\0", "Press y to agree"),
+    ] {
+        let _places = gate::take(1, TURN)?;
+        let room = Room::new(conf)?;
+        let image = room.small_image()?;
+        let disk = room.disk("disk", 32 << 20)?;
+        let sending = room.send(Ours, &image, 1)?;
+        let mut machine = room.start(Machine::builder("machine").disk(&disk, VirtioBlk))?;
+        let mut check = || {
+            machine.wait_for_line(words, RECEIVE)?;
+            machine.switch_off();
+            image::demand_untouched(&disk)
+        };
+        check().map_err(|error| room.explain(error, &[&machine], &[&sending]))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn of_two_disks_the_chosen_one_is_written() -> Result<(), LabError> {
     let _places = gate::take(1, TURN)?;
