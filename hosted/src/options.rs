@@ -90,7 +90,7 @@ pub struct DisplayOptions {
         value_name = "MS",
         default_value = "500"
     )]
-    #[arg(value_parser = parse_milliseconds)]
+    #[arg(value_parser = parse_period)]
     pub stat_period: Duration,
 
     /// Show the licence
@@ -293,6 +293,14 @@ pub fn parse_milliseconds(text: &str) -> Result<Duration, std::num::ParseIntErro
     text.parse().map(Duration::from_millis)
 }
 
+/// Reads a number of milliseconds after which something happens again and again.
+fn parse_period(text: &str) -> Result<Duration, String> {
+    parse_milliseconds(text)
+        .ok()
+        .filter(|period| !period.is_zero())
+        .ok_or_else(|| "not a whole number of milliseconds, 1 or more".to_owned())
+}
+
 fn parse_port_base(text: &str) -> Result<u16, String> {
     let even = |port: &u16| *port >= 2 && port.is_multiple_of(2);
     text.parse()
@@ -304,6 +312,12 @@ fn parse_port_base(text: &str) -> Result<u16, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_of_nothing_would_never_end() {
+        assert!(parse_period("0").is_err() && parse_period("-1").is_err());
+        assert_eq!(parse_period("1"), Ok(Duration::from_millis(1)));
+    }
 
     const TABLE: &[Unsupported] = &[
         Unsupported {
