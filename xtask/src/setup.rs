@@ -25,7 +25,7 @@ pub(crate) enum Purpose {
     Image,
     /// To run a private network with virtual machines.
     Lab,
-    /// To test against other programs.
+    /// To test against the stock programs.
     Test,
 }
 
@@ -70,9 +70,6 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Lab, "util-linux", "unshare"),
     tool(Purpose::Lab, "util-linux", "nsenter"),
     tool(Purpose::Lab, "util-linux", "setpriv"),
-    tool(Purpose::Test, "b3sum", "b3sum"),
-    tool(Purpose::Test, "iputils-ping", "ping"),
-    tool(Purpose::Test, "tcpdump", "tcpdump"),
     tool(Purpose::Test, "udpcast", "udp-sender"),
     tool(Purpose::Test, "udpcast", "udp-receiver"),
 ];

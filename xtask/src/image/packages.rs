@@ -11,8 +11,8 @@ use crate::{paths, sources};
 /// The package that names the newest kernel: Debian's, and Ubuntu's for virtual machines.
 const KERNELS: &[&str] = &["linux-image-amd64", "linux-image-virtual"];
 
-/// The packages that have the boot loader: of its own, and in releases before there was one.
-const LOADERS: &[&str] = &["systemd-boot-efi", "systemd"];
+/// The packages beside the kernel: all programs in one, and the boot loader.
+const OTHERS: &[&str] = &["busybox-static", "systemd-boot-efi"];
 
 /// Packages unpacked in one folder.
 pub(crate) struct Packages {
@@ -87,8 +87,7 @@ fn fetch(folder: &Path) -> Result<()> {
     eprintln!("fetching the image's packages (kernel, BusyBox, boot loader) by apt");
     let apt = PrivateApt::open("release", &sources::of_this_release()?)?;
     let mut packages = newest_kernel(&apt)?;
-    packages.push("busybox-static".to_owned());
-    packages.push(first_offered(&apt, LOADERS)?.to_owned());
+    packages.extend(OTHERS.iter().map(|&name| name.to_owned()));
     // Unpacked beside and renamed when it is whole, so that a half one is never used.
     let whole = folder.with_extension("new");
     if whole.exists() {
