@@ -64,7 +64,7 @@ struct StartOptions {
     #[arg(long, short = 'S', value_name = "COUNT")]
     autostart: Option<u32>,
 
-    /// Milliseconds between HELLOs [default: only one HELLO is sent]
+    /// Milliseconds between HELLOs [default: 1000]
     #[arg(long, short = 'H', value_name = "MS", value_parser = parse_milliseconds)]
     rexmit_hello_interval: Option<Duration>,
 

@@ -114,7 +114,7 @@ pub struct StartRules {
     pub max_wait: Option<Duration>,
     /// After so many HELLOs.
     pub autostart: Option<u32>,
-    /// Time between HELLOs; `None`, the default, for one HELLO only.
+    /// Time between HELLOs; `None`, the default, for a second.
     pub hello_interval: Option<Duration>,
 }
 

@@ -161,7 +161,7 @@ impl Sender {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Waiting(waiting) => waiting.due(),
+            State::Waiting(waiting) => Some(waiting.due()),
             State::Transferring(transfer) => transfer.due(),
             State::Finished(_) => None,
         }

@@ -3,16 +3,16 @@
 use super::config::StartRules;
 use crate::time::{Duration, Instant};
 
-/// Time between HELLOs when a number of them is to start the transfer but no interval was set.
-/// Chosen.
-const AUTOSTART_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between HELLOs if none was set. Chosen (docs/protocol.md, "Rendezvous"): a stock receiver
+/// asks once, and a single HELLO can be lost, or come before the receiver listens.
+const HELLO_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of a sender whose transfer has not started.
 #[derive(Debug)]
 pub(super) struct Waiting {
     rules: StartRules,
-    /// When the next HELLO is due, if another one is.
-    hello_at: Option<Instant>,
+    /// When the next HELLO is due.
+    hello_at: Instant,
     hellos: u32,
     /// When the first of those who are connected now came.
     first_at: Option<Instant>,
@@ -23,7 +23,7 @@ impl Waiting {
     pub(super) fn new(rules: StartRules, now: Instant) -> Self {
         Self {
             rules,
-            hello_at: Some(now),
+            hello_at: now,
             hellos: 0,
             first_at: None,
             receivers: 0,
@@ -32,12 +32,10 @@ impl Waiting {
 
     /// Whether a HELLO is to be sent; counts it as sent.
     pub(super) fn take_hello(&mut self, now: Instant) -> bool {
-        if self.hello_at.is_none_or(|at| at > now) {
+        if self.hello_at > now {
             return false;
         }
-        let default = self.rules.autostart.map(|_| AUTOSTART_INTERVAL);
-        let interval = self.rules.hello_interval.or(default);
-        self.hello_at = interval.map(|interval| now + interval);
+        self.hello_at = now + self.rules.hello_interval.unwrap_or(HELLO_INTERVAL);
         self.hellos = self.hellos.saturating_add(1);
         true
     }
@@ -61,8 +59,8 @@ impl Waiting {
     }
 
     /// When something is due next.
-    pub(super) fn due(&self) -> Option<Instant> {
-        [self.hello_at, self.start_at()].into_iter().flatten().min()
+    pub(super) fn due(&self) -> Instant {
+        self.start_at().map_or(self.hello_at, |at| at.min(self.hello_at))
     }
 
     fn start_at(&self) -> Option<Instant> {
@@ -90,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_nothing_starts_and_one_hello_is_sent() {
+    fn without_rules_nothing_starts_and_hello_is_said_each_second() {
         let mut waiting = waiting(StartRules::default());
-        assert!(waiting.take_hello(at(0)));
-        assert!(!waiting.take_hello(at(1000)));
+        assert!(waiting.take_hello(at(0)) && !waiting.take_hello(at(0)));
+        assert_eq!(waiting.due(), at(1));
+        assert!(waiting.take_hello(at(1)));
         waiting.connected(at(1), 5);
         assert!(!waiting.is_to_start(at(100_000)));
-        assert_eq!(waiting.due(), None);
     }
 
     #[test]
