@@ -60,7 +60,8 @@ impl Waiting {
 
     /// When something is due next.
     pub(super) fn due(&self) -> Instant {
-        self.start_at().map_or(self.hello_at, |at| at.min(self.hello_at))
+        self.start_at()
+            .map_or(self.hello_at, |at| at.min(self.hello_at))
     }
 
     fn start_at(&self) -> Option<Instant> {
