@@ -125,6 +125,10 @@ impl Transfer {
         }
         let mut sender = Program::sender(self.sender)?
             .args(&["--min-receivers", &self.receivers.len().to_string()]);
+        if self.sender == Kind::Stock && self.receivers.contains(&Kind::Stock) {
+            // Otherwise both ask once, and each perhaps a moment before the other listens.
+            sender = sender.args(&["--rexmit-hello-interval", "500"]);
+        }
         for argument in &self.sender_args {
             sender = sender.arg(argument);
         }
