@@ -10,6 +10,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -43,17 +44,23 @@ pub struct Lab {
 /// A host of a [`Lab`]: a network namespace with one interface, [`INTERFACE`].
 #[derive(Debug, Clone)]
 pub struct Host {
-    lab: Lab,
     namespace: Arc<Namespace>,
     address: Ipv4Addr,
-    port: String,
+    port: Port,
 }
 
 /// A tap on a [`Lab`]'s bridge, for a virtual machine that runs in the bridge's namespace.
 #[derive(Debug, Clone)]
 pub struct Tap {
+    port: Port,
+}
+
+/// A port of a [`Lab`]'s bridge, where packets are lost and counted: what a [`Host`] and a [`Tap`]
+/// have in common.
+#[derive(Debug, Clone)]
+pub struct Port {
     lab: Lab,
-    port: String,
+    name: String,
 }
 
 impl Lab {
@@ -105,10 +112,12 @@ impl Lab {
             ),
         )?;
         Ok(Host {
-            lab: self.clone(),
             namespace: Arc::new(namespace),
             address,
-            port,
+            port: Port {
+                lab: self.clone(),
+                name: port,
+            },
         })
     }
 
@@ -132,8 +141,10 @@ impl Lab {
             ))
         })?;
         Ok(Tap {
-            lab: self.clone(),
-            port,
+            port: Port {
+                lab: self.clone(),
+                name: port,
+            },
         })
     }
 
@@ -212,7 +223,7 @@ impl Direction {
     }
 }
 
-/// Counts packets on a link; see [`Host::count`].
+/// Counts packets on a link; see [`Port::count`].
 #[derive(Debug, Clone)]
 pub struct Counter {
     lab: Lab,
@@ -242,12 +253,6 @@ impl Host {
         self.address
     }
 
-    /// The network that it is on.
-    #[must_use]
-    pub fn lab(&self) -> &Lab {
-        &self.lab
-    }
-
     /// A command that runs `program` inside the host. It dies with the thread that starts it.
     ///
     /// # Errors
@@ -263,54 +268,29 @@ impl Host {
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String, LabError> {
         run(self.command(program)?.args(arguments))
     }
+}
 
-    /// Loses `percent` (0 to 100) of the UDP packets in `direction`, at random, in place of what
-    /// was set before.
-    ///
-    /// # Errors
-    /// [`LabError::Failed`] if `nft` refuses.
-    pub fn set_loss(&self, direction: Direction, percent: u32) -> Result<(), LabError> {
-        self.set_loss_of(direction, percent, "ip protocol udp")
-    }
+impl Deref for Host {
+    type Target = Port;
 
-    /// Like [`Host::set_loss`], only of packets that match `packets`, in the words of `nft`.
-    ///
-    /// # Errors
-    /// [`LabError::Failed`] if `nft` refuses.
-    pub fn set_loss_of(
-        &self,
-        direction: Direction,
-        percent: u32,
-        packets: &str,
-    ) -> Result<(), LabError> {
-        self.lab.set_loss(&self.port, direction, percent, packets)
-    }
-
-    /// How many packets [`Host::set_loss`] has lost in `direction` since it was last called.
-    ///
-    /// # Errors
-    /// [`LabError::Failed`] if no loss was ever set.
-    pub fn lost(&self, direction: Direction) -> Result<u64, LabError> {
-        let table = format!("lose_{}_{}", direction.word(), self.port);
-        let lab = self.lab.clone();
-        Counter { lab, table }.packets()
-    }
-
-    /// Begins to count the packets in `direction` that match `packets`, in the words of `nft`:
-    /// `ip daddr 239.1.2.3 udp dport 9000`, say.
-    ///
-    /// # Errors
-    /// [`LabError::Failed`] if `nft` refuses.
-    pub fn count(&self, direction: Direction, packets: &str) -> Result<Counter, LabError> {
-        self.lab.count(&self.port, direction, packets)
+    fn deref(&self) -> &Port {
+        &self.port
     }
 }
 
-impl Tap {
+impl Deref for Tap {
+    type Target = Port;
+
+    fn deref(&self) -> &Port {
+        &self.port
+    }
+}
+
+impl Port {
     /// The interface's name in the bridge's namespace.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.port
+        &self.name
     }
 
     /// The network that it is on.
@@ -328,7 +308,7 @@ impl Tap {
         self.set_loss_of(direction, percent, "ip protocol udp")
     }
 
-    /// Like [`Tap::set_loss`], only of packets that match `packets`, in the words of `nft`.
+    /// Like [`Port::set_loss`], only of packets that match `packets`, in the words of `nft`.
     ///
     /// # Errors
     /// [`LabError::Failed`] if `nft` refuses.
@@ -338,15 +318,15 @@ impl Tap {
         percent: u32,
         packets: &str,
     ) -> Result<(), LabError> {
-        self.lab.set_loss(&self.port, direction, percent, packets)
+        self.lab.set_loss(&self.name, direction, percent, packets)
     }
 
-    /// How many packets [`Tap::set_loss`] has lost in `direction` since it was last called.
+    /// How many packets [`Port::set_loss`] has lost in `direction` since it was last called.
     ///
     /// # Errors
     /// [`LabError::Failed`] if no loss was ever set.
     pub fn lost(&self, direction: Direction) -> Result<u64, LabError> {
-        let table = format!("lose_{}_{}", direction.word(), self.port);
+        let table = format!("lose_{}_{}", direction.word(), self.name);
         let lab = self.lab.clone();
         Counter { lab, table }.packets()
     }
@@ -357,7 +337,7 @@ impl Tap {
     /// # Errors
     /// [`LabError::Failed`] if `nft` refuses.
     pub fn count(&self, direction: Direction, packets: &str) -> Result<Counter, LabError> {
-        self.lab.count(&self.port, direction, packets)
+        self.lab.count(&self.name, direction, packets)
     }
 }
 

@@ -20,7 +20,7 @@ pub mod pxe;
 pub mod transfer;
 
 pub use error::LabError;
-pub use lab::{Counter, Direction, Host, Lab, Tap};
+pub use lab::{Counter, Direction, Host, Lab, Port, Tap};
 pub use machine::{BootOrder, DiskKind, Machine, MachineBuilder, Nic};
 pub use process::{Running, wait_exit};
 pub use programs::{Kind, Program, ironcast_efi, os_image};
