@@ -29,6 +29,14 @@ pub struct Config {
     pub sender_timeout: Duration,
     /// How long to wait for the first block; `None`, the default, for ever.
     pub start_timeout: Option<Duration>,
+    /// Whether to send nothing at all, and take what comes. Default false.
+    pub passive: bool,
+    /// Whether to join a streaming transfer that is under way, and take what is left of it. Default
+    /// true, as stock's.
+    pub late_join: bool,
+    /// Whether to go on when data was lost that nobody will send again, with zeroes in its place.
+    /// Default false.
+    pub ignore_lost_data: bool,
 }
 
 impl Default for Config {
@@ -42,6 +50,9 @@ impl Default for Config {
             exit_wait: Duration::from_millis(500),
             sender_timeout: Duration::from_secs(60),
             start_timeout: None,
+            passive: false,
+            late_join: true,
+            ignore_lost_data: false,
         }
     }
 }

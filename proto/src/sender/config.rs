@@ -5,6 +5,7 @@
 use core::net::Ipv4Addr;
 
 use super::size::SliceSize;
+use crate::fec::Layout;
 use crate::geometry;
 use crate::time::Duration;
 
@@ -32,6 +33,18 @@ pub struct Config {
     /// Rounds of REQACK for one slice, after which receivers that are not ready are dropped.
     /// Default 200, as stock's.
     pub retries_until_drop: u32,
+    /// How long a receiver that is waited for may say nothing before it is dropped; `None` for as
+    /// long as `retries_until_drop` takes. Default 5 s.
+    pub drop_after: Option<Duration>,
+    /// Forward error correction; `None`, the default, for none.
+    pub fec: Option<Layout>,
+    /// Transfers without a way back: nobody connects, nobody is asked.
+    pub asynchronous: bool,
+    /// Receivers may join while the transfer goes on; the number is how many blocks before the end
+    /// of each slice they are told so. `None`, the default, if they may not.
+    pub streaming: Option<u16>,
+    /// Most bits a second, counted as IP packets; `None`, the default, for no limit.
+    pub max_bitrate: Option<u64>,
 }
 
 impl Default for Config {
@@ -46,6 +59,11 @@ impl Default for Config {
             slice_blocks: SliceBlocks::default(),
             start: StartRules::default(),
             retries_until_drop: 200,
+            drop_after: Some(Duration::from_secs(5)),
+            fec: None,
+            asynchronous: false,
+            streaming: None,
+            max_bitrate: None,
         }
     }
 }
