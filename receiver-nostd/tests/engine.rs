@@ -68,6 +68,8 @@ fn p1_images_of_every_length_arrive_whole() {
             written: len as u64,
             disk_hash: hash,
             format: Format::Raw,
+            first_slice: 0,
+            lost: 0,
         };
         assert_eq!(report, expected);
         let sent = network.sender.stats();

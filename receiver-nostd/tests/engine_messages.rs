@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use ironcast_proto::bits::BitSet;
+use ironcast_proto::receiver;
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::{
     Capabilities, ConnectReply, Data, Hello, HelloKind, MAX_CONTROL_LEN, Message, ReqAck,
@@ -87,7 +88,7 @@ fn p4_p6_a_flood_of_notices_does_not_hide_the_end() {
     engine.handle_timeout(now + Duration::from_secs(1));
     while engine.poll_transmit(&mut buffer).is_some() {}
     let events: Vec<_> = std::iter::from_fn(|| engine.poll_event()).collect();
-    assert!(events.contains(&Event::Started));
+    assert!(events.contains(&Event::Receiver(receiver::Event::Started)));
     assert!(
         matches!(events.last(), Some(Event::Finished(Ok(_)))),
         "{events:?}"

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use ironcast_hosted::{ProgressLine, Rate, Spaced};
+use ironcast_proto::receiver;
 use ironcast_proto::time::Instant;
 use ironcast_receiver_nostd::engine::Event;
 
@@ -66,22 +67,40 @@ impl Display {
 
 impl Observer for Display {
     fn event(&mut self, event: &Event<io::Error>) {
+        let Event::Receiver(event) = event else {
+            return;
+        };
         let text = match event {
-            Event::Heard { .. } | Event::Finished(_) => return,
-            Event::Asynchronous { sender } => format!(
-                "Warning: the sender at {} takes no answers (--async), which is not supported yet; \
-                 it is passed over.",
-                sender.ip()
-            ),
-            Event::Connected { sender, number, .. } => {
+            receiver::Event::Heard { .. }
+            | receiver::Event::Ended { .. }
+            | receiver::Event::Finished(_) => return,
+            receiver::Event::Asynchronous { sender, .. } => {
+                format!("Following {} without a word", sender.ip())
+            }
+            receiver::Event::Connected { sender, number, .. } => {
                 format!("Connected as #{number} to {}", sender.ip())
             }
-            Event::Join { group } => format!("Listening to multicast on {group}"),
-            Event::Lost => "The sender fell silent; looking for one again.".to_owned(),
-            Event::Started => "Transfer started.".to_owned(),
+            receiver::Event::Other { sender } => format!(
+                "Warning: another sender, {}, uses the same port; it is ignored.",
+                sender.ip()
+            ),
+            receiver::Event::TooLate { sender } => format!(
+                "{} is in the middle of a transfer; waiting for the next.",
+                sender.ip()
+            ),
+            receiver::Event::Joined { slice } => {
+                format!("Warning: joined late, at slice {slice}: what came before it is missing.")
+            }
+            receiver::Event::DataLost { offset } => format!(
+                "Warning: data lost after byte {}; zeroes are in their place.",
+                Spaced(*offset)
+            ),
+            receiver::Event::Join { group } => format!("Listening to multicast on {group}"),
+            receiver::Event::Lost => "The sender fell silent; looking for one again.".to_owned(),
+            receiver::Event::Started => "Transfer started.".to_owned(),
         };
         self.line.say(&text);
-        if self.keyboard && matches!(event, Event::Connected { .. }) {
+        if self.keyboard && matches!(event, receiver::Event::Connected { .. }) {
             self.line.say("Press Enter to start receiving data.");
         }
     }

@@ -9,7 +9,7 @@ use ironcast_hosted::{
     BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal, Wake,
     wait,
 };
-use ironcast_proto::receiver::{Config, Failure, Stats};
+use ironcast_proto::receiver::{self, Config, Failure, Stats};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::Engine;
@@ -274,21 +274,18 @@ impl Transfer<'_> {
         while let Some(event) = self.engine.poll_event() {
             observer.event(&event);
             match event {
-                Event::Join { group } => {
+                Event::Receiver(receiver::Event::Join { group }) => {
                     // Data may still come another way, as point-to-point does.
                     if let Err(error) = self.endpoint.join(group) {
                         observer.warning(&error);
                     }
                 }
-                Event::Started => {
+                Event::Receiver(receiver::Event::Started) => {
                     self.started = Some(now);
                     operator.transfer_started();
                 }
                 Event::Finished(result) => return Some(self.ending(result)),
-                Event::Heard { .. }
-                | Event::Asynchronous { .. }
-                | Event::Connected { .. }
-                | Event::Lost => {}
+                Event::Receiver(_) => {}
             }
         }
         None

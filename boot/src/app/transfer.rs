@@ -273,37 +273,26 @@ impl<'a> Receiving<'a> {
     /// Acts on the engine's events, and gives its last.
     fn tell(&mut self, link: &mut Link<'_, &mut Nic>, console: &mut Console) -> Option<Outcome> {
         while let Some(event) = self.engine.poll_event() {
+            let event = match event {
+                Event::Receiver(event) => event,
+                Event::Finished(outcome) => return Some(outcome),
+            };
+            if let Some(text) = text(&event) {
+                console.line(&text);
+            }
             match event {
-                Event::Heard { sender } => {
-                    console.line(&format!("ironcast: sender {} heard", sender.ip()));
-                }
-                Event::Asynchronous { sender } => console.line(&format!(
-                    "ironcast: sender {} takes no answers (--async), which this receiver needs",
-                    sender.ip()
-                )),
-                Event::Connected {
-                    sender,
-                    number,
-                    block_size,
-                    ..
-                } => console.line(&format!(
-                    "ironcast: connected to {} as receiver {number}, blocks of {block_size} bytes",
-                    sender.ip()
-                )),
-                Event::Join { group } => {
+                receiver::Event::Join { group } => {
                     if let Some(old) = self.group.replace(group) {
                         link.leave(old);
                     }
                     join(link, group, console);
                 }
-                Event::Lost => console.line("ironcast: the sender fell silent; looking again"),
-                Event::Started => {
+                receiver::Event::Started => {
                     let now = self.clock.now();
                     self.started = Some(now);
                     self.shown.at = now;
-                    console.line("ironcast: transfer started");
                 }
-                Event::Finished(outcome) => return Some(outcome),
+                _ => {}
             }
         }
         None
@@ -395,4 +384,44 @@ fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> F
         _ => "; it was not written",
     };
     Failure::new(format!("{}: {error}{state}", disk.name()), next)
+}
+
+/// What a person at the machine should know of an event.
+fn text(event: &receiver::Event) -> Option<String> {
+    Some(match event {
+        receiver::Event::Heard { sender } => format!("ironcast: sender {} heard", sender.ip()),
+        receiver::Event::Asynchronous { sender, block_size } => format!(
+            "ironcast: following {} without a word, blocks of {block_size} bytes",
+            sender.ip()
+        ),
+        receiver::Event::Connected {
+            sender,
+            number,
+            block_size,
+            ..
+        } => format!(
+            "ironcast: connected to {} as receiver {number}, blocks of {block_size} bytes",
+            sender.ip()
+        ),
+        receiver::Event::Other { sender } => format!(
+            "ironcast: another sender, {}, uses the same port; it is ignored",
+            sender.ip()
+        ),
+        receiver::Event::TooLate { sender } => format!(
+            "ironcast: {} is in the middle of a transfer; waiting for the next \
+             (late-join=yes takes the rest of this one)",
+            sender.ip()
+        ),
+        receiver::Event::Joined { slice } => format!(
+            "ironcast: joined late, at slice {slice}: the disk gets the rest of the image, not all"
+        ),
+        receiver::Event::DataLost { offset } => {
+            format!("ironcast: data lost after byte {offset}; zeroes are written instead")
+        }
+        receiver::Event::Lost => "ironcast: the sender fell silent; looking again".to_owned(),
+        receiver::Event::Started => "ironcast: transfer started".to_owned(),
+        receiver::Event::Join { .. }
+        | receiver::Event::Ended { .. }
+        | receiver::Event::Finished(_) => return None,
+    })
 }

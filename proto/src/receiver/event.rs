@@ -14,10 +14,35 @@ pub enum Event {
         /// The sender's address and port.
         sender: SocketAddrV4,
     },
-    /// A sender was heard that takes no answers (`--async`), which this receiver can't follow.
+    /// A sender is followed without a word: it takes no answers (`--async`), or this receiver is
+    /// [passive](super::Config::passive).
     Asynchronous {
         /// The sender's address and port.
         sender: SocketAddrV4,
+        /// Bytes in a block.
+        block_size: u16,
+    },
+    /// Another sender uses the same port. It is ignored.
+    Other {
+        /// Its address and port.
+        sender: SocketAddrV4,
+    },
+    /// A transfer is under way that this receiver does not
+    /// [join late](super::Config::late_join); a sender is looked for again.
+    TooLate {
+        /// The sender's address and port.
+        sender: SocketAddrV4,
+    },
+    /// The stream begins in the middle of the sender's: with this slice.
+    Joined {
+        /// The slice's number; its first byte is at stream offset 0.
+        slice: u32,
+    },
+    /// Bytes were lost that nobody will send again, and zeroes are in their place
+    /// ([`Config::ignore_lost_data`](super::Config::ignore_lost_data)).
+    DataLost {
+        /// From where on the stream is not whole.
+        offset: u64,
     },
     /// A sender knows this receiver now, and will wait for it.
     Connected {
@@ -80,6 +105,13 @@ pub enum Failure {
         /// Stream bytes that had arrived.
         received: u64,
     },
+    /// Bytes were lost that nobody will send again.
+    DataLost {
+        /// Stream bytes that had arrived.
+        received: u64,
+    },
+    /// A transfer that was under way ended before a whole slice had arrived.
+    JoinedTooLate,
     /// A slice is larger than the memory for blocks.
     SliceTooLarge {
         /// Bytes of the slice.
@@ -111,6 +143,13 @@ impl fmt::Display for Failure {
                     "the sender dropped this receiver, after {received} bytes had arrived"
                 )
             }
+            Self::DataLost { received } => write!(
+                f,
+                "data were lost that nobody will send again, after {received} bytes had arrived"
+            ),
+            Self::JoinedTooLate => {
+                f.write_str("the transfer ended before a whole slice of it had arrived here")
+            }
             Self::SliceTooLarge { slice, capacity } => write!(
                 f,
                 "the sender's slices of {slice} bytes don't fit the receiver's memory of \
@@ -129,6 +168,12 @@ pub struct Stats {
     pub datagrams: u64,
     /// Blocks that were new.
     pub blocks: u64,
+    /// FEC blocks that were taken in place of data blocks.
+    pub fec_blocks: u64,
+    /// Data blocks that were rebuilt from FEC blocks.
+    pub rebuilt: u64,
+    /// Bytes that were passed over, as far as it is known how many.
+    pub lost_bytes: u64,
     /// Blocks that had arrived before.
     pub duplicates: u64,
     /// Blocks passed over since the caller's memory was full, or their place not known yet.

@@ -4,9 +4,15 @@
 //! belongs. It does not hold the image: the caller copies every block it is handed into memory of
 //! its own, and tells when it has passed the bytes on (docs/protocol.md, "Session").
 
+mod answers;
 mod config;
 mod event;
+mod late;
+mod leaving;
+mod repair;
+mod seeking;
 mod session;
+mod slice;
 mod window;
 
 use core::net::SocketAddrV4;
@@ -15,15 +21,14 @@ use heapless::Deque;
 
 pub use config::Config;
 pub use event::{Event, Failure, Stats};
+pub use repair::Repair;
 
 use crate::geometry;
-use crate::time::{Duration, Instant};
-use crate::wire::{Capabilities, ConnectReply, ConnectReq, Hello, Message};
-use session::{Answer, Session, Step};
-
-/// How often the last message is said during [`Config::exit_wait`], since any may be lost. Chosen
-/// (docs/protocol.md, "End").
-const LAST_WORDS: u32 = 5;
+use crate::time::Instant;
+use crate::wire::{Capabilities, ConnectReply, ConnectReq, Hello, HelloKind, Message};
+use leaving::Leaving;
+use seeking::Seeking;
+use session::{Session, Step};
 
 /// A block of the image, to be copied to its place before the machine is called again: the machine
 /// counts it as received.
@@ -62,34 +67,6 @@ enum State {
     Gone,
 }
 
-#[derive(Debug)]
-struct Seeking {
-    /// When to ask for a connection again.
-    ask_at: Instant,
-    /// The sender whose HELLO was heard last.
-    heard: Option<SocketAddrV4>,
-    /// Whether that sender was asked last, and not everyone: it may be gone.
-    asked_heard: bool,
-}
-
-#[derive(Debug)]
-struct Leaving {
-    sender: SocketAddrV4,
-    until: Instant,
-    /// When to say the last message again.
-    again_at: Instant,
-    again_after: Duration,
-    /// Stream offset up to which every byte has arrived.
-    received: u64,
-    /// What to answer: OK after success, DISCONNECT after failure.
-    result: Result<(), Failure>,
-    answer: Option<u32>,
-    /// The slice that ended the stream, if it was asked for.
-    last: Option<u32>,
-    /// Whether a DISCONNECT is to be sent.
-    disconnect: bool,
-}
-
 /// The receiving end of one transfer.
 ///
 /// Calls are of four kinds:
@@ -116,18 +93,10 @@ pub struct Receiver {
     /// The connection request that was asked for by a HELLO or by time.
     connect_to: Option<SocketAddrV4>,
     go: bool,
-}
-
-impl Leaving {
-    /// Says again what the sender must not miss. It may have heard nothing yet, and ask no more
-    /// before the time is over.
-    fn repeat(&mut self, now: Instant) {
-        self.again_at = now + self.again_after;
-        match self.result {
-            Ok(()) => self.answer = self.last,
-            Err(_) => self.disconnect = true,
-        }
-    }
+    /// A sender that is to be told that this receiver leaves it, and looks for another.
+    parting: Option<SocketAddrV4>,
+    /// A sender that was heard beside this receiver's own.
+    other: Option<SocketAddrV4>,
 }
 
 impl Receiver {
@@ -136,15 +105,13 @@ impl Receiver {
     pub fn new(config: Config, now: Instant) -> Self {
         Self {
             start_deadline: config.start_timeout.map(|timeout| now + timeout),
-            state: State::Seeking(Seeking {
-                ask_at: now,
-                heard: None,
-                asked_heard: false,
-            }),
+            state: State::Seeking(Seeking::new(now)),
             events: Deque::new(),
             stats: Stats::default(),
             connect_to: None,
             go: false,
+            parting: None,
+            other: None,
             config,
         }
     }
@@ -169,15 +136,19 @@ impl Receiver {
             State::Seeking(_) => self.find_sender(now, from, &message),
             State::Connected(session) if session.sender() == from => {
                 let (block, step) = session.handle(now, &message, &mut self.stats);
+                self.stats.lost_bytes = session.lost();
                 self.take(now, step);
                 return block;
             }
-            State::Leaving(leaving) if leaving.sender == from => {
-                if let Message::ReqAck(request) = message {
-                    leaving.answer = Some(request.slice);
-                }
+            State::Leaving(leaving) if leaving.sender() == from => leaving.handle(&message),
+            State::Connected(session)
+                if session.is_doubtful(now, self.config.sender_timeout)
+                    && matches!(message, Message::Hello(_)) =>
+            {
+                self.state = State::Seeking(Seeking::new(now));
+                self.find_sender(now, from, &message);
             }
-            State::Connected(_) | State::Leaving(_) => self.stats.foreign += 1,
+            State::Connected(_) | State::Leaving(_) => self.meet_stranger(from, &message),
             State::Gone => {}
         }
         None
@@ -189,23 +160,23 @@ impl Receiver {
             return self.fail(now, Failure::NotStarted);
         }
         match &mut self.state {
-            State::Seeking(seeking) if seeking.ask_at <= now => {
-                seeking.ask_at = now + self.config.connect_interval;
-                let anyone = SocketAddrV4::new(
-                    self.config.control_address,
-                    self.config.port_base.wrapping_add(1),
-                );
-                seeking.asked_heard = !seeking.asked_heard;
-                let heard = seeking.heard.filter(|_| seeking.asked_heard);
-                self.connect_to = Some(heard.unwrap_or(anyone));
+            State::Seeking(seeking) if seeking.is_refused(now) => self.end(Err(Failure::Refused)),
+            State::Seeking(seeking) => {
+                if let Some(sender) = seeking.ask(now, &self.config) {
+                    self.connect_to = Some(sender);
+                }
             }
             State::Connected(session) => {
                 let step = session.handle_timeout(now, &self.config);
+                self.stats.lost_bytes = session.lost();
                 self.take(now, step);
             }
-            State::Leaving(leaving) if leaving.until <= now => self.leave(),
-            State::Leaving(leaving) if leaving.again_at <= now => leaving.repeat(now),
-            State::Seeking(_) | State::Leaving(_) | State::Gone => {}
+            State::Leaving(leaving) => {
+                if let Some(result) = leaving.handle_timeout(now) {
+                    self.end(result);
+                }
+            }
+            State::Gone => {}
         }
     }
 
@@ -214,9 +185,9 @@ impl Receiver {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = match &self.state {
-            State::Seeking(seeking) => seeking.ask_at,
+            State::Seeking(seeking) => seeking.due(),
             State::Connected(session) => session.due(&self.config),
-            State::Leaving(leaving) => leaving.until.min(leaving.again_at),
+            State::Leaving(leaving) => leaving.due(),
             State::Gone => return None,
         };
         Some(
@@ -277,9 +248,22 @@ impl Receiver {
     pub fn contiguous(&self) -> u64 {
         match &self.state {
             State::Connected(session) => session.contiguous(),
-            State::Leaving(leaving) => leaving.received,
+            State::Leaving(leaving) => leaving.received(),
             State::Seeking(_) | State::Gone => 0,
         }
+    }
+
+    /// What has to be done to the caller's memory for blocks. To be polled until it is `None` after
+    /// each [`handle_datagram`](Self::handle_datagram), once its block is in place, and done before
+    /// anything else: [`contiguous`](Self::contiguous) counts on it.
+    #[must_use]
+    pub fn poll_repair(&mut self) -> Option<Repair> {
+        let State::Connected(session) = &mut self.state else {
+            return None;
+        };
+        let repair = session.poll_repair();
+        self.stats.rebuilt += repair.as_ref().map_or(0, Repair::rebuilt);
+        repair
     }
 
     /// Whether the sender waits for an answer that can't be given before [`release`](Self::release)
@@ -297,7 +281,7 @@ impl Receiver {
     pub fn sender(&self) -> Option<SocketAddrV4> {
         match &self.state {
             State::Connected(session) => Some(session.sender()),
-            State::Leaving(leaving) => Some(leaving.sender),
+            State::Leaving(leaving) => Some(leaving.sender()),
             State::Seeking(_) | State::Gone => None,
         }
     }
@@ -327,27 +311,67 @@ impl Receiver {
             return;
         }
         match message {
-            Message::Hello(hello) => self.hear(from, hello),
-            Message::ConnectReply(reply) => self.connect(now, from, reply),
+            Message::Hello(hello) => self.hear(now, from, hello),
+            Message::ConnectReply(reply) if !self.config.passive => self.connect(now, from, reply),
             _ => self.stats.foreign += 1,
         }
     }
 
-    fn hear(&mut self, from: SocketAddrV4, hello: &Hello) {
-        if hello.capabilities.contains(Capabilities::ASYNC) {
-            return self.emit_event(Event::Asynchronous { sender: from });
+    /// Counts a message of someone else, and tells of another sender.
+    fn meet_stranger(&mut self, from: SocketAddrV4, message: &Message<'_>) {
+        self.stats.foreign += 1;
+        let is_sender = from.port() == self.sender_port() && matches!(message, Message::Hello(_));
+        if is_sender && self.other.replace(from) != Some(from) {
+            self.emit_event(Event::Other { sender: from });
         }
-        if let State::Seeking(seeking) = &mut self.state
-            && seeking.heard.replace(from) != Some(from)
-        {
+    }
+
+    fn hear(&mut self, now: Instant, from: SocketAddrV4, hello: &Hello) {
+        let State::Seeking(seeking) = &mut self.state else {
+            return;
+        };
+        let is_under_way = hello.kind == HelloKind::Streaming;
+        if is_under_way && !self.config.late_join {
+            self.stats.foreign += 1;
+            return;
+        }
+        if self.config.passive || hello.capabilities.contains(Capabilities::ASYNC) {
+            return self.listen(now, from, hello);
+        }
+        if seeking.hear(from) {
             self.emit_event(Event::Heard { sender: from });
         }
         self.connect_to = Some(from);
     }
 
+    /// Follows a sender that is not to hear of it.
+    fn listen(&mut self, now: Instant, from: SocketAddrV4, hello: &Hello) {
+        let Ok(block_size) = geometry::check_block_size(u32::from(hello.block_size)) else {
+            self.stats.invalid += 1;
+            return;
+        };
+        self.connect_to = None;
+        self.emit_event(Event::Asynchronous {
+            sender: from,
+            block_size,
+        });
+        let mut session = Session::new(now, from, None, block_size, &self.config);
+        if hello.kind == HelloKind::Streaming {
+            session.join_late();
+        }
+        let step = session.learn_group(hello.data_address);
+        self.state = State::Connected(session);
+        self.take(now, step);
+    }
+
     fn connect(&mut self, now: Instant, from: SocketAddrV4, reply: &ConnectReply) {
+        let State::Seeking(seeking) = &mut self.state else {
+            return;
+        };
         let Ok(number) = u16::try_from(reply.receiver) else {
-            return self.end(Err(Failure::Refused));
+            // Another sender may have a place; and anyone may say this.
+            seeking.refuse(now);
+            return;
         };
         let Ok(block_size) = geometry::check_block_size(reply.block_size) else {
             return self.end(Err(Failure::BlockSize(reply.block_size)));
@@ -359,7 +383,7 @@ impl Receiver {
             block_size,
             capabilities: reply.capabilities,
         });
-        let mut session = Session::new(now, from, number, block_size, self.config.capacity);
+        let mut session = Session::new(now, from, Some(number), block_size, &self.config);
         let step = session.learn_group(reply.data_address);
         self.state = State::Connected(session);
         self.take(now, step);
@@ -375,22 +399,42 @@ impl Receiver {
                 self.start_deadline = None;
                 self.emit_event(Event::Started);
                 // A stream without a byte starts and ends with one and the same message.
-                if let State::Connected(session) = &mut self.state {
-                    let next = session.progress();
-                    self.take(now, next);
-                }
+                self.progress(now);
             }
             Step::Ended { bytes } => self.emit_event(Event::Ended { bytes }),
             Step::Lost => {
                 self.emit_event(Event::Lost);
-                self.state = State::Seeking(Seeking {
-                    ask_at: now,
-                    heard: None,
-                    asked_heard: false,
-                });
+                self.state = State::Seeking(Seeking::new(now));
+            }
+            Step::TooLate => self.turn_away(now),
+            Step::Joined { slice } => {
+                self.emit_event(Event::Joined { slice });
+                self.progress(now);
+            }
+            Step::DataLost { offset } => {
+                self.emit_event(Event::DataLost { offset });
+                self.progress(now);
             }
             Step::Failed(failure) => self.fail(now, failure),
         }
+    }
+
+    /// What follows from what has arrived already.
+    fn progress(&mut self, now: Instant) {
+        if let State::Connected(session) = &mut self.state {
+            let next = session.progress();
+            self.take(now, next);
+        }
+    }
+
+    /// Leaves a transfer that is under way to those who were there in time.
+    fn turn_away(&mut self, now: Instant) {
+        let Some(sender) = self.sender() else {
+            return;
+        };
+        self.emit_event(Event::TooLate { sender });
+        self.parting = Some(sender).filter(|_| !self.config.passive);
+        self.state = State::Seeking(Seeking::new(now + seeking::TOO_LATE_WAIT));
     }
 
     fn fail(&mut self, now: Instant, failure: Failure) {
@@ -406,34 +450,10 @@ impl Receiver {
         let State::Connected(session) = &self.state else {
             return;
         };
-        let answer = session.asked();
-        let again_after = self.config.exit_wait / LAST_WORDS;
-        self.state = State::Leaving(Leaving {
-            sender: session.sender(),
-            until: now + self.config.exit_wait,
-            again_at: now + again_after,
-            again_after,
-            received: session.contiguous(),
-            result,
-            answer,
-            last: answer,
-            disconnect: result.is_err(),
-        });
-    }
-
-    /// The time to answer is over.
-    fn leave(&mut self) {
-        let State::Leaving(leaving) = &mut self.state else {
-            return;
-        };
-        // Success says DISCONNECT only here, as stock receivers do; failure said it at once.
-        if leaving.result.is_ok() && !leaving.disconnect {
-            leaving.disconnect = true;
-            leaving.answer = None;
-            return;
+        if session.is_silent() {
+            return self.end(result);
         }
-        let result = leaving.result;
-        self.end(result);
+        self.state = State::Leaving(Leaving::new(now, session, result, self.config.exit_wait));
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
@@ -444,6 +464,9 @@ impl Receiver {
     }
 
     fn next_message(&mut self) -> Option<(SocketAddrV4, Message<'static>)> {
+        if let Some(sender) = self.parting.take() {
+            return Some((sender, Message::Disconnect));
+        }
         if let Some(destination) = self.connect_to.take() {
             let request = ConnectReq {
                 capabilities: Capabilities::STOCK,
@@ -454,25 +477,21 @@ impl Receiver {
         match &mut self.state {
             State::Connected(session) => {
                 let sender = session.sender();
+                if session.is_silent() {
+                    return None;
+                }
                 if core::mem::take(&mut self.go) {
                     return Some((sender, Message::Go));
                 }
                 Some((sender, session.answer()?.into_message()))
             }
             State::Leaving(leaving) => {
-                let answer = leaving.answer.take();
-                if core::mem::take(&mut leaving.disconnect) {
-                    let sender = leaving.sender;
-                    if leaving.result.is_ok() {
-                        self.end(Ok(()));
-                    }
-                    return Some((sender, Message::Disconnect));
+                let (message, is_last) = leaving.message()?;
+                let sender = leaving.sender();
+                if is_last {
+                    self.end(Ok(()));
                 }
-                let message = match leaving.result {
-                    Ok(()) => Answer::Ok(answer?).into_message(),
-                    Err(_) => answer.map(|_| Message::Disconnect)?,
-                };
-                Some((leaving.sender, message))
+                Some((sender, message))
             }
             State::Seeking(_) | State::Gone => None,
         }

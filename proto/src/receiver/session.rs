@@ -2,18 +2,21 @@
 //!
 //! It answers what the sender asks (docs/protocol.md, "Session"). The one subtlety is silence: an
 //! answer that can't be given yet, because memory is full or the disk is not done, is kept back and
-//! given as soon as it can be. RETRANSMIT would claim a loss that is none.
+//! given as soon as it can be. RETRANSMIT would claim a loss that is none. So that nobody takes such
+//! a receiver for dead, it repeats its last OK meanwhile.
+//!
+//! A receiver without a number is one that only listens: it says nothing at all.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use heapless::Deque;
-
-use super::window::{Placement, Status, Window};
+use super::answers::{Answer, Answers, Asked};
+use super::late::{Arrival, Late};
+use super::repair::Repair;
+use super::window::{Loss, Placement, Status, Window};
 use super::{Block, Config, Failure, Stats};
-use crate::bits::BitSet;
 use crate::geometry;
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectReply, Data, HelloKind, Message, ReqAck, Retransmit, SliceOk};
+use crate::wire::{ConnectReply, Data, Fec, HelloKind, Message, ReqAck};
 
 /// How often a connected receiver that waits for the start asks whether its sender is still there.
 /// Chosen (docs/protocol.md, "Session"): senders give the same answer however often asked.
@@ -26,6 +29,10 @@ const HELLO_DELAY: Duration = Duration::from_secs(2);
 /// So many messages about slices of long ago, and none about others, are no late ones. Chosen
 /// (docs/protocol.md, "Rendezvous").
 const ANCIENT_LIMIT: u8 = 32;
+
+/// How long after the end was heard of what is missing may still come. Chosen (docs/protocol.md,
+/// "Async"): nobody sends it again, but packets overtake each other.
+const STRAGGLERS: Duration = Duration::from_millis(500);
 
 /// What the machine around the session has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,61 +50,38 @@ pub(super) enum Step {
     },
     /// The sender is gone, and nothing was lost by it.
     Lost,
-    Failed(Failure),
-}
-
-/// An answer to REQACK.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
-    Ok(u32),
-    Retransmit {
+    /// The transfer is under way, and this receiver does not want to join it.
+    TooLate,
+    /// The stream begins with this slice.
+    Joined {
         slice: u32,
-        rxmit: u32,
-        received: BitSet,
     },
-}
-
-impl Answer {
-    pub(super) fn into_message(self) -> Message<'static> {
-        match self {
-            Self::Ok(slice) => Message::Ok(SliceOk { slice }),
-            Self::Retransmit {
-                slice,
-                rxmit,
-                received,
-            } => Message::Retransmit(Retransmit {
-                slice,
-                rxmit,
-                received,
-            }),
-        }
-    }
-}
-
-/// A REQACK, as far as its answer needs it.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    slice: u32,
-    rxmit: u32,
+    /// Bytes were passed over that nobody will send again.
+    DataLost {
+        offset: u64,
+    },
+    Failed(Failure),
 }
 
 #[derive(Debug)]
 pub(super) struct Session {
     sender: SocketAddrV4,
-    number: u16,
+    /// This receiver's number; `None` if it only listens.
+    number: Option<u16>,
     block_size: u16,
     capacity: u64,
+    late: Late,
+    /// Whether the caller knows what it begins with.
+    has_told_join: bool,
+    /// Since when the end is known, and not all that comes before it, without a way to ask for it.
+    short_since: Option<Instant>,
     /// Where the data will come to.
     group: Option<Ipv4Addr>,
     window: Window,
     stage: Stage,
     /// When the sender was heard last.
     heard_at: Instant,
-    /// Requests that are to be answered now. Two slices can be in flight, and one more request may
-    /// come for a slice of the past.
-    to_answer: Deque<Asked, 4>,
-    /// The last request that could not be answered when it came.
-    kept_back: Option<Asked>,
+    answers: Answers,
     /// Messages in a row about slices that the sender can't have in flight any more.
     ancient: u8,
 }
@@ -115,28 +99,41 @@ enum Stage {
 }
 
 impl Session {
+    /// With a sender that knows this receiver by a number, or, if that is `None`, doesn't know it.
     pub(super) fn new(
         now: Instant,
         sender: SocketAddrV4,
-        number: u16,
+        number: Option<u16>,
         block_size: u16,
-        capacity: u64,
+        config: &Config,
     ) -> Self {
+        let loss = match (number, config.ignore_lost_data) {
+            (Some(_), _) => Loss::Answered,
+            (None, false) => Loss::Fatal,
+            (None, true) => Loss::Ignored,
+        };
         Self {
             sender,
             number,
             block_size,
-            capacity,
+            capacity: config.capacity,
+            late: Late::new(config.late_join),
+            short_since: None,
             group: None,
-            window: Window::new(block_size, capacity),
+            window: Window::new(block_size, config.capacity, loss),
             stage: Stage::Waiting {
                 ask_at: now + KEEPALIVE,
             },
             heard_at: now,
-            to_answer: Deque::new(),
-            kept_back: None,
+            answers: Answers::new(),
+            has_told_join: false,
             ancient: 0,
         }
+    }
+
+    /// Lets the stream begin with the first slice that can be had whole.
+    pub(super) fn join_late(&mut self) {
+        self.window.join_late();
     }
 
     /// Takes in where the data will come to.
@@ -160,25 +157,58 @@ impl Session {
         self.window.end()
     }
 
+    /// Whether it only listens.
+    pub(super) fn is_silent(&self) -> bool {
+        self.number.is_none()
+    }
+
+    /// Whether a sender that only has to be listened to was not heard for `timeout`, and has not
+    /// begun: it may be gone, or say no more before it begins.
+    pub(super) fn is_doubtful(&self, now: Instant, timeout: Duration) -> bool {
+        self.is_silent() && self.is_waiting() && now.since(self.heard_at) >= timeout
+    }
+
+    /// Bytes that were passed over.
+    pub(super) fn lost(&self) -> u64 {
+        self.window.lost()
+    }
+
+    pub(super) fn poll_repair(&mut self) -> Option<Repair> {
+        self.window.poll_repair()
+    }
+
     /// The slice of a request that waits for its answer.
     pub(super) fn asked(&self) -> Option<u32> {
-        self.kept_back
-            .or(self.to_answer.back().copied())
-            .map(|asked| asked.slice)
+        self.answers.awaited()
     }
 
     /// When [`Self::handle_timeout`] has something to do next.
     pub(super) fn due(&self, config: &Config) -> Instant {
         let silent = self.heard_at + config.sender_timeout;
-        match self.stage {
+        let due = match self.stage {
+            Stage::Waiting { ask_at } if self.is_silent() => ask_at,
             Stage::Waiting { ask_at } => silent.min(ask_at),
             Stage::Transferring { .. } | Stage::Ended => silent,
-        }
+        };
+        let stragglers = self.short_since.map(|since| since + STRAGGLERS);
+        [stragglers, self.answers.due()]
+            .into_iter()
+            .flatten()
+            .fold(due, Ord::min)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, config: &Config) -> Step {
+        self.answers.handle_timeout(now);
+        let is_late = |since: Instant| since + STRAGGLERS <= now;
+        if self.short_since.is_some_and(is_late) {
+            return self.give_up_stragglers();
+        }
         let silent = self.heard_at + config.sender_timeout <= now;
         match &mut self.stage {
+            Stage::Waiting { ask_at } if self.number.is_none() => {
+                *ask_at = now + KEEPALIVE;
+                Step::Nothing
+            }
             Stage::Waiting { .. } if silent => Step::Lost,
             Stage::Waiting { ask_at } if *ask_at <= now => {
                 *ask_at = now + KEEPALIVE;
@@ -209,24 +239,37 @@ impl Session {
             let received = self.contiguous();
             return (None, Step::Failed(Failure::Restarted { received }));
         }
-        match message {
+        if let Some(step) = self.come_late(now, message) {
+            return (None, step);
+        }
+        let result = match message {
             // Blocks of this transfer there are no more.
-            Message::Data(_) if self.stage == Stage::Ended => (None, Step::Nothing),
+            Message::Data(_) | Message::Fec(_) if self.stage == Stage::Ended => {
+                (None, Step::Nothing)
+            }
             Message::Data(data) => self.data(data, stats),
-            Message::ReqAck(request) => (None, self.request(request, stats)),
-            Message::Hello(_) if self.is_waiting() => (None, Step::Ask),
-            Message::ConnectReply(reply) if self.is_waiting() => (None, self.reconnect(reply)),
-            Message::Hello(_) | Message::ConnectReply(_) | Message::Fec(_) => (None, Step::Nothing),
+            Message::Fec(fec) if fec.slice_bytes == 0 => (None, self.end_without_request(fec)),
+            Message::Fec(fec) => self.fec(fec, stats),
+            Message::ReqAck(request) => (None, self.request(now, request, stats)),
+            Message::Hello(_) if self.is_waiting() && !self.is_silent() => (None, Step::Ask),
+            Message::ConnectReply(reply) if self.is_waiting() && !self.is_silent() => {
+                (None, self.reconnect(reply))
+            }
+            Message::Hello(_) | Message::ConnectReply(_) => (None, Step::Nothing),
             _ => {
                 stats.foreign += 1;
                 (None, Step::Nothing)
             }
-        }
+        };
+        let is_short = self.is_silent() && self.window.is_short_of_end();
+        self.short_since = is_short.then_some(self.short_since.unwrap_or(now));
+        result
     }
 
     /// Whether the sender waits for an answer that needs more of the caller's memory.
     pub(super) fn is_short_of_room(&self) -> bool {
-        self.kept_back
+        self.answers
+            .kept_back()
             .is_some_and(|asked| self.window.lacks_room(asked.slice))
     }
 
@@ -234,39 +277,60 @@ impl Session {
     /// it.
     pub(super) fn release(&mut self, upto: u64) {
         self.window.release(upto);
-        if let Some(asked) = self.kept_back
-            && matches!(
-                self.window.status(asked.slice),
-                Status::Incomplete(_) | Status::Complete
-            )
-        {
-            self.kept_back = None;
-            let _ = self.to_answer.push_back(asked);
-        }
+        self.answers.resume(&self.window);
     }
 
     /// The next answer to be sent.
     pub(super) fn answer(&mut self) -> Option<Answer> {
-        while let Some(asked) = self.to_answer.pop_front() {
-            match self.window.status(asked.slice) {
-                Status::Complete => return Some(Answer::Ok(asked.slice)),
-                Status::Incomplete(received) => {
-                    let Asked { slice, rxmit } = asked;
-                    return Some(Answer::Retransmit {
-                        slice,
-                        rxmit,
-                        received,
-                    });
-                }
-                Status::End | Status::NotYet => self.kept_back = Some(asked),
-                Status::Abandoned | Status::TooLarge => {}
-            }
-        }
-        None
+        self.answers.next(self.heard_at, &self.window)
     }
 
     fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Waiting { .. })
+    }
+
+    /// Deals with a transfer that was under way before this receiver came: the step to take, if
+    /// there is nothing else to be done with the message.
+    fn come_late(&mut self, now: Instant, message: &Message<'_>) -> Option<Step> {
+        let may_be_late = self.is_waiting() && !self.is_silent();
+        match self.late.meet(now, message, &self.window, may_be_late) {
+            Arrival::InTime => None,
+            Arrival::Join => {
+                self.window.join_late();
+                Some(Step::Nothing)
+            }
+            Arrival::Wait => Some(Step::Nothing),
+            Arrival::TooLate => Some(Step::TooLate),
+            Arrival::Hopeless => Some(self.dropped()),
+        }
+    }
+
+    /// The end of a stream that nobody asks about.
+    fn end_without_request(&mut self, fec: &Fec<'_>) -> Step {
+        if !self.is_silent() {
+            return Step::Nothing;
+        }
+        match self.window.ask(fec.slice, 0, false) {
+            Status::Abandoned => self.data_lost(fec.slice),
+            _ => self.progress(),
+        }
+    }
+
+    /// What was missing at the end has not come.
+    fn give_up_stragglers(&mut self) -> Step {
+        self.short_since = None;
+        let end = self.window.number().saturating_add(2);
+        self.data_lost(end)
+    }
+
+    /// Slices before those that are in flight with `slice` can't be had any more.
+    fn data_lost(&mut self, slice: u32) -> Step {
+        let offset = self.contiguous();
+        match self.window.pass_over(slice) {
+            true => Step::DataLost { offset },
+            false if self.is_silent() => Step::Failed(Failure::DataLost { received: offset }),
+            false => self.dropped(),
+        }
     }
 
     /// Whether a message shows that the sender has begun another transfer, be it of the same image:
@@ -280,6 +344,7 @@ impl Session {
                 return hello.kind != HelloKind::Streaming && now.since(since) >= HELLO_DELAY;
             }
             Message::Data(data) => data.slice,
+            Message::Fec(fec) => fec.slice,
             Message::ReqAck(request) => request.slice,
             _ => return false,
         };
@@ -291,75 +356,83 @@ impl Session {
     }
 
     fn data<'d>(&mut self, data: &Data<'d>, stats: &mut Stats) -> (Option<Block<'d>>, Step) {
-        let Data {
-            slice,
-            block,
-            slice_bytes,
-            payload,
-        } = *data;
-        match self.window.place(slice, slice_bytes, block, payload.len()) {
-            Placement::New { offset, len } => {
-                stats.blocks += 1;
-                (
-                    Some(Block {
-                        offset,
-                        payload: &payload[..len],
-                    }),
-                    self.progress(),
-                )
-            }
-            Placement::Duplicate => {
-                stats.duplicates += 1;
-                (None, Step::Nothing)
-            }
-            Placement::NoRoom | Placement::Unplaced => {
-                stats.no_room += 1;
-                (None, self.progress())
-            }
-            Placement::Invalid => {
-                stats.invalid += 1;
-                (None, Step::Nothing)
-            }
-            Placement::Abandoned => (None, self.dropped()),
-            Placement::TooLarge => (None, self.too_large(slice_bytes)),
-        }
+        let place = |window: &mut Window| {
+            window.place(data.slice, data.slice_bytes, data.block, data.payload.len())
+        };
+        let entered = self.enter(data.slice, data.slice_bytes, data.payload, place, stats);
+        stats.blocks += u64::from(entered.0.is_some());
+        entered
     }
 
-    fn request(&mut self, request: &ReqAck, stats: &mut Stats) -> Step {
+    fn fec<'d>(&mut self, fec: &Fec<'d>, stats: &mut Stats) -> (Option<Block<'d>>, Step) {
+        let place = |window: &mut Window| window.place_fec(fec);
+        let entered = self.enter(fec.slice, fec.slice_bytes, fec.payload, place, stats);
+        stats.fec_blocks += u64::from(entered.0.is_some());
+        entered
+    }
+
+    /// Enters a block of either sort by `place`.
+    fn enter<'d>(
+        &mut self,
+        slice: u32,
+        slice_bytes: u32,
+        payload: &'d [u8],
+        place: impl Fn(&mut Window) -> Placement,
+        stats: &mut Stats,
+    ) -> (Option<Block<'d>>, Step) {
+        let mut placement = place(&mut self.window);
+        let mut lost = None;
+        if placement == Placement::Abandoned {
+            match self.data_lost(slice) {
+                step @ Step::DataLost { .. } => lost = Some(step),
+                step => return (None, step),
+            }
+            placement = place(&mut self.window);
+        }
+        let mut block = None;
+        match placement {
+            Placement::New { offset, len } => {
+                block = payload.get(..len).map(|payload| Block { offset, payload });
+            }
+            Placement::Duplicate => stats.duplicates += 1,
+            Placement::NoRoom | Placement::Unplaced => stats.no_room += 1,
+            Placement::Invalid => stats.invalid += 1,
+            Placement::Abandoned => return (None, self.dropped()),
+            Placement::TooLarge => return (None, self.too_large(slice_bytes)),
+        }
+        let step = match placement {
+            Placement::Duplicate | Placement::Invalid => Step::Nothing,
+            _ => self.progress(),
+        };
+        (block, lost.unwrap_or(step))
+    }
+
+    fn request(&mut self, now: Instant, request: &ReqAck, stats: &mut Stats) -> Step {
         let asked = Asked {
             slice: request.slice,
             rxmit: request.rxmit,
         };
-        let status = self.window.ask(request.slice, request.slice_bytes);
+        let is_asked = self
+            .number
+            .is_some_and(|number| !request.ready.contains(usize::from(number)));
+        let status = self
+            .window
+            .ask(request.slice, request.slice_bytes, is_asked);
         let is_over = self.stage == Stage::Ended;
         if is_over && !matches!(status, Status::End | Status::Complete) {
             return Step::Nothing;
         }
-        if !request.ready.contains(usize::from(self.number)) {
-            match status {
-                Status::Complete | Status::Incomplete(_) => self.queue(asked),
-                Status::End | Status::NotYet => self.kept_back = Some(asked),
-                Status::Abandoned => return self.dropped(),
-                Status::TooLarge => return self.too_large(request.slice_bytes),
-            }
-            stats.retransmits += u64::from(matches!(status, Status::Incomplete(_)));
+        match status {
+            Status::Abandoned if self.is_silent() => return self.data_lost(request.slice),
+            _ if !is_asked => {}
+            Status::Complete | Status::Incomplete(_) => self.answers.queue(asked),
+            Status::End | Status::NotYet => self.answers.keep_back(now, asked),
+            Status::Abandoned => return self.dropped(),
+            Status::TooLarge => return self.too_large(request.slice_bytes),
         }
+        let is_incomplete = is_asked && matches!(status, Status::Incomplete(_));
+        stats.retransmits += u64::from(is_incomplete);
         self.progress()
-    }
-
-    /// Puts a request in line to be answered; a later one for the same slice replaces it.
-    fn queue(&mut self, asked: Asked) {
-        if let Some(earlier) = self
-            .to_answer
-            .iter_mut()
-            .find(|other| other.slice == asked.slice)
-        {
-            *earlier = asked;
-        } else if self.to_answer.push_back(asked).is_err() {
-            // The sender will ask again for what is passed over here.
-            self.to_answer.pop_front();
-            let _ = self.to_answer.push_back(asked);
-        }
     }
 
     /// Moves the stage on after something arrived.
@@ -371,14 +444,24 @@ impl Session {
                 };
                 Step::Started
             }
-            Stage::Transferring { .. } => match self.window.end() {
-                Some(bytes) => {
-                    self.stage = Stage::Ended;
-                    Step::Ended { bytes }
+            Stage::Transferring { .. } if self.window.end().is_some() => self.ended(),
+            Stage::Transferring { .. } if !self.has_told_join && self.window.has_joined() => {
+                self.has_told_join = true;
+                Step::Joined {
+                    slice: self.window.first(),
                 }
-                None => Step::Nothing,
-            },
-            Stage::Ended => Step::Nothing,
+            }
+            Stage::Transferring { .. } | Stage::Ended => Step::Nothing,
+        }
+    }
+
+    fn ended(&mut self) -> Step {
+        if self.window.is_joining() {
+            return Step::Failed(Failure::JoinedTooLate);
+        }
+        self.stage = Stage::Ended;
+        Step::Ended {
+            bytes: self.contiguous(),
         }
     }
 
@@ -392,9 +475,9 @@ impl Session {
         };
         if block_size != self.block_size {
             self.block_size = block_size;
-            self.window = Window::new(block_size, self.capacity);
+            self.window = Window::new(block_size, self.capacity, Loss::Answered);
         }
-        self.number = number;
+        self.number = Some(number);
         self.learn_group(reply.data_address)
     }
 

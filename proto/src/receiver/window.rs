@@ -5,8 +5,16 @@
 //! slice, so each one's place follows from the sum of those before it (docs/protocol.md,
 //! "Geometry").
 
+use heapless::Deque;
+
+use super::repair::{Extent, Repair};
+use super::slice::{FecPlace, Slice};
 use crate::bits::BitSet;
 use crate::geometry::{self, MAX_SLICE_BLOCKS};
+use crate::wire::Fec;
+
+/// Most repairs that one datagram can make necessary: a stripe, or what is missing of two slices.
+const MAX_REPAIRS: usize = 3;
 
 /// What became of a data block that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,35 +52,24 @@ pub(super) enum Status {
     TooLarge,
 }
 
-/// The books of one slice.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slice {
-    /// Its length, once any message told it.
-    bytes: Option<u32>,
-    received: BitSet,
-    /// Blocks received without a gap from the first on.
-    prefix: u16,
+/// What becomes of a slice that the sender has left behind incomplete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The sender waits for answers: it does not leave a slice behind.
+    Answered,
+    /// The transfer has failed.
+    Fatal,
+    /// It is passed over, with zeroes for what is missing.
+    Ignored,
 }
 
-impl Slice {
-    /// Takes the length in; false if it contradicts an earlier one.
-    fn learn(&mut self, bytes: u32) -> bool {
-        *self.bytes.get_or_insert(bytes) == bytes
-    }
-
-    fn insert(&mut self, block: u16) -> bool {
-        let new = self.received.insert(usize::from(block));
-        while self.received.contains(usize::from(self.prefix)) {
-            self.prefix += 1;
-        }
-        new
-    }
-
-    fn is_complete(&self, block_size: u16) -> bool {
-        self.bytes.is_some_and(|bytes| {
-            bytes > 0 && u32::from(self.prefix) >= geometry::blocks_in(bytes, block_size)
-        })
-    }
+/// A receiver that joined late, and has no slice yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joining {
+    /// It takes any slice that comes.
+    Any,
+    /// The sender has asked it for this slice, and so waits for it.
+    Asked,
 }
 
 /// The books of the two slices that can be in flight.
@@ -81,8 +78,14 @@ pub(super) struct Window {
     block_size: u16,
     /// Bytes of the caller's memory.
     capacity: u64,
+    loss: Loss,
+    /// Whether the stream begins with whatever slice was the first to be had.
+    is_late: bool,
+    joining: Option<Joining>,
     /// Stream offset below which the caller's memory is free again.
     released: u64,
+    /// Number of the first slice, which is at stream offset 0.
+    first: u32,
     /// Number of the oldest incomplete slice.
     number: u32,
     /// Stream offset of that slice.
@@ -91,26 +94,73 @@ pub(super) struct Window {
     largest: u32,
     /// The books of slices `number` and `number + 1`.
     slices: [Slice; 2],
+    /// What the caller has yet to do to its memory.
+    repairs: Deque<Repair, MAX_REPAIRS>,
+    /// Bytes that were passed over, as far as they are known.
+    lost: u64,
 }
 
 impl Window {
-    pub(super) fn new(block_size: u16, capacity: u64) -> Self {
+    pub(super) fn new(block_size: u16, capacity: u64, loss: Loss) -> Self {
         Self {
             block_size,
             capacity,
+            loss,
+            is_late: false,
+            joining: None,
             released: 0,
+            first: 0,
             number: 0,
             base: 0,
             largest: 0,
             slices: Default::default(),
+            repairs: Deque::new(),
+            lost: 0,
         }
+    }
+
+    /// Lets the stream begin with whatever slice is the first to be complete.
+    pub(super) fn join_late(&mut self) {
+        self.is_late = true;
+        self.joining = Some(Joining::Any);
+    }
+
+    /// Whether anything of the stream is known, or its beginning is looked for.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is_late || self.number > 0 || self.slices[0].is_known()
+    }
+
+    /// Whether the stream's first slice was found late.
+    pub(super) fn has_joined(&self) -> bool {
+        self.is_late && self.joining.is_none()
+    }
+
+    /// Number of the oldest incomplete slice.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether the stream's first slice is still to be found.
+    pub(super) fn is_joining(&self) -> bool {
+        self.joining.is_some()
+    }
+
+    /// Number of the slice that the stream begins with.
+    pub(super) fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// Bytes that were passed over, as far as it is known how many they were.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Stream offset up to which every byte has arrived.
     pub(super) fn contiguous(&self) -> u64 {
-        let blocks = u64::from(self.slices[0].prefix) * u64::from(self.block_size);
-        let bytes = self.slices[0].bytes.map_or(0, u64::from);
-        self.base + blocks.min(bytes)
+        match self.joining {
+            Some(_) => self.base,
+            None => self.base + self.slices[0].contiguous(self.block_size),
+        }
     }
 
     /// Length of the whole stream, once everything has arrived.
@@ -118,55 +168,107 @@ impl Window {
         (self.slices[0].bytes == Some(0)).then_some(self.base)
     }
 
+    /// Whether the end is known, but not all that comes before it.
+    pub(super) fn is_short_of_end(&self) -> bool {
+        self.slices[1].bytes == Some(0)
+    }
+
     /// Frees the caller's memory below stream offset `upto`.
     pub(super) fn release(&mut self, upto: u64) {
         self.released = self.released.max(upto.min(self.contiguous()));
     }
 
+    /// What the caller has to do to its memory next.
+    pub(super) fn poll_repair(&mut self) -> Option<Repair> {
+        self.repairs.pop_front()
+    }
+
     /// Enters a data block of `len` payload bytes, and tells where it belongs.
     pub(super) fn place(&mut self, slice: u32, bytes: u32, block: u16, len: usize) -> Placement {
-        let index = match self.index(slice) {
-            Index::Past => return Placement::Duplicate,
-            Index::InFlight(index) => index,
-            Index::TooEarly => return Placement::NoRoom,
-            Index::Abandoned => return Placement::Abandoned,
-        };
         let wanted = geometry::block_len(bytes, self.block_size, block) as usize;
-        if wanted == 0 || len < wanted || !self.is_slice_len(bytes) {
-            return Placement::Invalid;
-        }
-        if !self.slices[index].learn(bytes) {
-            return Placement::Invalid;
-        }
-        let base = match self.room(index) {
-            Room::At(base) => base,
-            Room::NotYet => return Placement::NoRoom,
-            Room::Unplaced => return Placement::Unplaced,
-            Room::Never => return Placement::TooLarge,
+        let is_possible = wanted > 0 && len >= wanted && self.is_slice_len(bytes);
+        let (index, base) = match self.find_place(slice, bytes, is_possible) {
+            Ok(found) => found,
+            Err(placement) => return placement,
         };
         if !self.slices[index].insert(block) {
             return Placement::Duplicate;
         }
-        let offset = base + u64::from(block) * u64::from(self.block_size);
-        self.advance();
-        Placement::New {
-            offset,
-            len: wanted,
+        self.taken(index, base, block)
+    }
+
+    /// Enters an FEC block of `len` payload bytes, and tells where it can stand in for a data
+    /// block.
+    pub(super) fn place_fec(&mut self, fec: &Fec<'_>) -> Placement {
+        let bytes = fec.slice_bytes;
+        let is_possible =
+            fec.payload.len() >= usize::from(self.block_size) && self.is_slice_len(bytes);
+        let (index, base) = match self.find_place(fec.slice, bytes, is_possible) {
+            Ok(found) => found,
+            Err(placement) => return placement,
+        };
+        match self.slices[index].insert_fec(fec.stripes, fec.block, self.block_size) {
+            FecPlace::Block(block) => self.taken(index, base, block),
+            FecPlace::Spare => Placement::Duplicate,
+            FecPlace::Invalid => Placement::Invalid,
         }
     }
 
-    /// Takes in what REQACK tells of a slice, and says what to answer.
-    pub(super) fn ask(&mut self, slice: u32, bytes: u32) -> Status {
+    /// Takes in what REQACK tells of a slice, and says what to answer. `asked` tells whether this
+    /// receiver is among those who are to answer.
+    pub(super) fn ask(&mut self, slice: u32, bytes: u32, asked: bool) -> Status {
+        if self.is_slice_len(bytes) {
+            self.meet(slice, asked);
+        }
         let index = match self.index(slice) {
             Index::Past => return self.past_status(slice),
             Index::InFlight(index) => index,
-            Index::TooEarly => return Status::NotYet,
-            Index::Abandoned => return Status::Abandoned,
+            Index::TooEarly if self.loss == Loss::Answered => return Status::NotYet,
+            Index::TooEarly | Index::Abandoned => return Status::Abandoned,
         };
         if !self.is_slice_len(bytes) || !self.slices[index].learn(bytes) {
             return Status::NotYet;
         }
         self.status(slice)
+    }
+
+    /// Gives up what is missing of the slices that can't be in flight any more when `slice` is, or
+    /// of the oldest if it is; false if that is not to be.
+    pub(super) fn pass_over(&mut self, slice: u32) -> bool {
+        if self.loss != Loss::Ignored {
+            return false;
+        }
+        loop {
+            let is_any_known = self.slices.iter().any(Slice::is_known);
+            if !is_any_known {
+                self.number = self.number.max(slice);
+            } else if !self.pass_over_oldest() {
+                return false;
+            }
+            if matches!(self.index(slice), Index::Past | Index::InFlight(_)) {
+                return true;
+            }
+        }
+    }
+
+    fn pass_over_oldest(&mut self) -> bool {
+        let extent = self.extent(0, self.base);
+        let received = *self.slices[0].received();
+        if self
+            .repairs
+            .push_back(Repair::zero(extent, received))
+            .is_err()
+        {
+            return false;
+        }
+        let blocks = geometry::blocks_in(extent.bytes, self.block_size) as u16;
+        self.lost += (0..blocks)
+            .filter(|&block| !received.contains(usize::from(block)))
+            .map(|block| u64::from(geometry::block_len(extent.bytes, self.block_size, block)))
+            .sum::<u64>();
+        self.next_slice();
+        self.advance();
+        true
     }
 
     /// Whether a slice in flight waits for the caller's memory.
@@ -202,9 +304,79 @@ impl Window {
             return Status::Complete;
         }
         match self.room(index) {
-            Room::At(_) => Status::Incomplete(slice.received),
+            Room::At(_) => Status::Incomplete(*slice.received()),
             Room::NotYet | Room::Unplaced => Status::NotYet,
             Room::Never => Status::TooLarge,
+        }
+    }
+
+    /// Where a slice of which a block has come lies: its place in the window, and in the stream.
+    fn find_place(
+        &mut self,
+        slice: u32,
+        bytes: u32,
+        is_possible: bool,
+    ) -> Result<(usize, u64), Placement> {
+        if is_possible {
+            self.meet(slice, false);
+        }
+        let index = match self.index(slice) {
+            Index::Past => return Err(Placement::Duplicate),
+            Index::InFlight(index) => index,
+            Index::TooEarly if self.loss == Loss::Answered => return Err(Placement::NoRoom),
+            Index::TooEarly | Index::Abandoned => return Err(Placement::Abandoned),
+        };
+        if !is_possible || !self.slices[index].learn(bytes) {
+            return Err(Placement::Invalid);
+        }
+        match self.room(index) {
+            // A caller who leaves repairs undone gets nothing that may need another.
+            Room::At(_) if self.repairs.is_full() => Err(Placement::NoRoom),
+            Room::At(base) => Ok((index, base)),
+            Room::NotYet => Err(Placement::NoRoom),
+            Room::Unplaced => Err(Placement::Unplaced),
+            Room::Never => Err(Placement::TooLarge),
+        }
+    }
+
+    /// The place of a block has been filled; so perhaps its stripe, its slice and the next.
+    fn taken(&mut self, index: usize, base: u64, block: u16) -> Placement {
+        let extent = self.extent(index, base);
+        if let Some(repair) = self.slices[index].rebuild(block, extent) {
+            let _ = self.repairs.push_back(repair);
+        }
+        self.advance();
+        Placement::New {
+            offset: base + u64::from(block) * u64::from(self.block_size),
+            len: geometry::block_len(extent.bytes, self.block_size, block) as usize,
+        }
+    }
+
+    /// Before the first slice is found, a newer one takes the place of an older one, unless the
+    /// sender waits for that.
+    fn meet(&mut self, slice: u32, asked: bool) {
+        let Some(joining) = self.joining else {
+            return;
+        };
+        let ahead = slice.saturating_sub(self.number);
+        let is_abandoned = ahead > self.slices.len() as u32;
+        let is_lost = ahead >= self.slices.len() as u32 && self.loss != Loss::Answered;
+        let is_first = !self.slices[0].is_known();
+        if is_first || is_abandoned || is_lost || (joining == Joining::Any && ahead > 0) {
+            self.number = slice;
+            self.slices = Default::default();
+            self.joining = Some(Joining::Any);
+        }
+        if asked && slice == self.number {
+            self.joining = Some(Joining::Asked);
+        }
+    }
+
+    fn extent(&self, index: usize, base: u64) -> Extent {
+        Extent {
+            base,
+            bytes: self.slices[index].bytes.unwrap_or(0),
+            block_size: self.block_size,
         }
     }
 
@@ -257,12 +429,18 @@ impl Window {
     /// Moves on past the slices that are complete.
     fn advance(&mut self) {
         while self.slices[0].is_complete(self.block_size) {
-            let bytes = self.slices[0].bytes.unwrap_or(0);
-            self.base += u64::from(bytes);
-            self.largest = self.largest.max(bytes);
-            self.number = self.number.saturating_add(1);
-            self.slices = [self.slices[1], Slice::default()];
+            self.largest = self.largest.max(self.slices[0].bytes.unwrap_or(0));
+            self.next_slice();
         }
+    }
+
+    fn next_slice(&mut self) {
+        if self.joining.take().is_some() {
+            self.first = self.number;
+        }
+        self.base += self.slices[0].bytes.map_or(0, u64::from);
+        self.number = self.number.saturating_add(1);
+        self.slices = [self.slices[1], Slice::default()];
     }
 }
 
@@ -291,7 +469,7 @@ mod tests {
     const BLOCK: u16 = 8;
 
     fn window(capacity: u64) -> Window {
-        Window::new(BLOCK, capacity)
+        Window::new(BLOCK, capacity, Loss::Answered)
     }
 
     #[test]
@@ -319,7 +497,7 @@ mod tests {
             window.place(2, 3, 0, 3),
             Placement::New { offset: 20, len: 3 }
         );
-        assert_eq!(window.ask(3, 0), Status::End);
+        assert_eq!(window.ask(3, 0, true), Status::End);
         assert_eq!(window.end(), Some(23));
     }
 
@@ -331,7 +509,7 @@ mod tests {
         assert_eq!(window.status(0), Status::Incomplete(BitSet::below(1)));
         window.place(0, 16, 1, 8);
         assert_eq!(window.place(0, 16, 1, 8), Placement::Duplicate);
-        assert_eq!(window.ask(0, 16), Status::Complete);
+        assert_eq!(window.ask(0, 16, true), Status::Complete);
     }
 
     #[test]
@@ -348,7 +526,7 @@ mod tests {
         ] {
             assert_eq!(window.place(0, bytes, block, len), Placement::Invalid);
         }
-        assert_eq!(window.ask(0, 24), Status::NotYet);
+        assert_eq!(window.ask(0, 24, true), Status::NotYet);
         assert_eq!(window.status(0), Status::Incomplete(BitSet::below(1)));
     }
 
@@ -357,7 +535,7 @@ mod tests {
         let mut window = window(20);
         window.place(0, 16, 0, 8);
         assert_eq!(window.place(1, 8, 0, 8), Placement::NoRoom);
-        assert_eq!(window.ask(1, 8), Status::NotYet);
+        assert_eq!(window.ask(1, 8, true), Status::NotYet);
         window.release(8);
         assert_eq!(
             window.place(1, 8, 0, 8),
@@ -367,7 +545,7 @@ mod tests {
             window.place(0, 16, 1, 8),
             Placement::New { offset: 8, len: 8 }
         );
-        assert_eq!(window.ask(2, 24), Status::TooLarge);
+        assert_eq!(window.ask(2, 24, true), Status::TooLarge);
     }
 
     #[test]
@@ -398,8 +576,8 @@ mod tests {
     fn a_slice_after_one_of_unknown_size_waits() {
         let mut window = window(1000);
         assert_eq!(window.place(1, 8, 0, 8), Placement::Unplaced);
-        assert_eq!(window.ask(1, 8), Status::NotYet);
-        assert_eq!(window.ask(0, 16), Status::Incomplete(BitSet::EMPTY));
+        assert_eq!(window.ask(1, 8, true), Status::NotYet);
+        assert_eq!(window.ask(0, 16, true), Status::Incomplete(BitSet::EMPTY));
         assert_eq!(
             window.place(1, 8, 0, 8),
             Placement::New { offset: 16, len: 8 }
@@ -411,14 +589,14 @@ mod tests {
         let mut window = window(1000);
         assert_eq!(window.place(2, 8, 0, 8), Placement::NoRoom);
         assert_eq!(window.place(3, 8, 0, 8), Placement::Abandoned);
-        assert_eq!(window.ask(u32::MAX, 8), Status::Abandoned);
+        assert_eq!(window.ask(u32::MAX, 8, true), Status::Abandoned);
     }
 
     #[test]
     fn the_end_waits_for_the_slice_before_it() {
         let mut window = window(1000);
         window.place(0, 16, 0, 8);
-        assert_eq!(window.ask(1, 0), Status::NotYet);
+        assert_eq!(window.ask(1, 0, true), Status::NotYet);
         assert_eq!(window.end(), None);
         window.place(0, 16, 1, 8);
         assert_eq!(window.end(), Some(16));

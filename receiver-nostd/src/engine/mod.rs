@@ -10,13 +10,12 @@ mod pipeline;
 mod ring;
 mod writer;
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 
 use blake3::Hash;
 use heapless::Deque;
 use ironcast_proto::receiver::{self, Config, Failure, Receiver, Stats, Transmit};
 use ironcast_proto::time::Instant;
-use ironcast_proto::wire::Capabilities;
 
 pub use error::{Error, MemoryError};
 
@@ -85,36 +84,9 @@ impl Memory<'_> {
 /// Something that the caller should know or do. `E` is the disk's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<E> {
-    /// As [`receiver::Event::Heard`].
-    Heard {
-        /// The sender's address and port.
-        sender: SocketAddrV4,
-    },
-    /// As [`receiver::Event::Asynchronous`].
-    Asynchronous {
-        /// The sender's address and port.
-        sender: SocketAddrV4,
-    },
-    /// As [`receiver::Event::Connected`].
-    Connected {
-        /// The sender's address and port.
-        sender: SocketAddrV4,
-        /// This receiver's number, from 0.
-        number: u16,
-        /// Bytes in a block.
-        block_size: u16,
-        /// What every party of the transfer understands.
-        capabilities: Capabilities,
-    },
-    /// The data will come to this group: join it.
-    Join {
-        /// The multicast group.
-        group: Ipv4Addr,
-    },
-    /// The sender fell silent before the transfer started; a sender is looked for again.
-    Lost,
-    /// The transfer has started.
-    Started,
+    /// What the receiver machine tells, but for [`receiver::Event::Ended`] and
+    /// [`receiver::Event::Finished`]: those are the engine's own matter.
+    Receiver(receiver::Event),
     /// The engine is done; nothing follows.
     Finished(Result<Report, Error<E>>),
 }
@@ -133,6 +105,12 @@ pub struct Report {
     pub disk_hash: Hash,
     /// How the image was sent.
     pub format: Format,
+    /// The sender's slice that the stream began with: not 0 if this receiver
+    /// [joined late](Config::late_join), and what was before it is missing.
+    pub first_slice: u32,
+    /// Bytes that were lost and have zeroes in their place, as far as it is known how many
+    /// ([`Config::ignore_lost_data`]).
+    pub lost: u64,
 }
 
 /// How far a transfer is.
@@ -164,6 +142,8 @@ pub struct Engine<'m, D: Disk> {
     arrived: u64,
     /// The stream's length.
     total: Option<u64>,
+    /// The slice that the stream began with.
+    first_slice: u32,
     /// What went wrong here, until the sender has been told.
     error: Option<Error<D::Error>>,
     outcome: Outcome,
@@ -203,6 +183,7 @@ impl<'m, D: Disk> Engine<'m, D> {
             pipeline,
             arrived: 0,
             total: None,
+            first_slice: 0,
             error: None,
             outcome: Outcome::Open,
             events: Deque::new(),
@@ -214,6 +195,9 @@ impl<'m, D: Disk> Engine<'m, D> {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
         if let Some(block) = self.receiver.handle_datagram(now, from, datagram) {
             self.pipeline.put(block.offset, block.payload);
+        }
+        while let Some(repair) = self.receiver.poll_repair() {
+            self.pipeline.repair(&repair);
         }
         self.take_events();
     }
@@ -243,7 +227,7 @@ impl<'m, D: Disk> Engine<'m, D> {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event<D::Error>> {
         if let Some(event) = self.events.pop_front() {
-            return self.translate(event);
+            return Some(Event::Receiver(event));
         }
         let Outcome::Ended(result) = self.outcome else {
             return None;
@@ -341,36 +325,18 @@ impl<'m, D: Disk> Engine<'m, D> {
             match event {
                 receiver::Event::Ended { bytes } => self.total = Some(bytes),
                 receiver::Event::Finished(result) => self.outcome = Outcome::Ended(result),
-                receiver::Event::Heard { .. } | receiver::Event::Asynchronous { .. }
+                receiver::Event::Heard { .. }
+                | receiver::Event::Other { .. }
+                | receiver::Event::DataLost { .. }
                     if self.events.len() > self.events.capacity() / 2 => {}
                 event => {
+                    if let receiver::Event::Joined { slice } = event {
+                        self.first_slice = slice;
+                    }
                     let _ = self.events.push_back(event);
                 }
             }
         }
-    }
-
-    fn translate(&self, event: receiver::Event) -> Option<Event<D::Error>> {
-        Some(match event {
-            receiver::Event::Heard { sender } => Event::Heard { sender },
-            receiver::Event::Asynchronous { sender } => Event::Asynchronous { sender },
-            receiver::Event::Connected {
-                sender,
-                number,
-                block_size,
-                capabilities,
-            } => Event::Connected {
-                sender,
-                number,
-                block_size,
-                capabilities,
-            },
-            receiver::Event::Join { group } => Event::Join { group },
-            receiver::Event::Lost => Event::Lost,
-            receiver::Event::Started => Event::Started,
-            // These are taken out before.
-            receiver::Event::Ended { .. } | receiver::Event::Finished(_) => return None,
-        })
     }
 
     fn report(&self) -> Report {
@@ -380,6 +346,8 @@ impl<'m, D: Disk> Engine<'m, D> {
             written: self.pipeline.written(),
             disk_hash: self.pipeline.disk_hash(),
             format: self.pipeline.format().unwrap_or(Format::Raw),
+            first_slice: self.first_slice,
+            lost: self.receiver.stats().lost_bytes,
         }
     }
 }

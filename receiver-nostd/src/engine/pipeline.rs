@@ -4,6 +4,7 @@
 //! raw images come straight from the ring, those of decoded ones from the caller's write buffer.
 
 use blake3::{Hash, Hasher};
+use ironcast_proto::receiver::Repair;
 
 use super::ring::Ring;
 use super::writer::Writer;
@@ -112,6 +113,10 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     pub(super) fn put(&mut self, offset: u64, block: &[u8]) {
         self.ring.put(offset, block);
+    }
+
+    pub(super) fn repair(&mut self, repair: &Repair) {
+        self.ring.repair(repair);
     }
 
     /// Stream offset below which the ring's memory is free.

@@ -3,6 +3,8 @@
 //! Blocks come in any order and go out in the stream's. Who keeps the window of offsets that are in
 //! use no larger than the ring is the receiver machine; here nothing is checked but the ends.
 
+use ironcast_proto::receiver::Repair;
+
 /// The caller's memory for blocks. Its length is not 0.
 #[derive(Debug)]
 pub(super) struct Ring<'m> {
@@ -27,6 +29,10 @@ impl<'m> Ring<'m> {
                 target.copy_from_slice(part);
             }
         }
+    }
+
+    pub(super) fn repair(&mut self, repair: &Repair) {
+        repair.apply(self.memory);
     }
 
     /// The bytes from one stream offset to another, or as many of them as lie in one piece.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use ironcast_proto::receiver::Config;
+use ironcast_proto::receiver::{self, Config};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::engine::{
@@ -129,7 +129,7 @@ impl Machine {
         }
         while let Some(event) = self.engine.poll_event() {
             match event {
-                Event::Join { group } => self.groups.push(group),
+                Event::Receiver(receiver::Event::Join { group }) => self.groups.push(group),
                 Event::Finished(outcome) => {
                     let before = self.outcome.replace(outcome);
                     assert_eq!(before, None, "a transfer ends once");

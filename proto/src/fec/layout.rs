@@ -1,10 +1,10 @@
-//! Forward error correction: how a slice is dealt into stripes, and the code over each stripe.
+//! How the blocks of a slice are dealt into stripes.
 //!
-//! A sender adds blocks from which receivers rebuild those that were lost, so that a loss costs no
-//! question and no answer; without a way back it is the only help there is (docs/protocol.md, "FEC
-//! code").
+//! Neighbours belong to different stripes, so that a burst of losses is shared by all of them
+//! (docs/protocol.md, "FEC code").
 
 use core::fmt;
+use core::str::FromStr;
 
 use crate::geometry::MAX_SLICE_BLOCKS;
 
@@ -83,5 +83,60 @@ impl Layout {
     #[must_use]
     pub const fn fec_blocks(&self) -> u16 {
         self.stripes * self.redundancy
+    }
+}
+
+/// Reads what `--fec` takes: STRIPESxREDUNDANCY/STRIPESIZE. Without a stripe size it is 128, or as
+/// many as fit a slice.
+impl FromStr for Layout {
+    type Err = LayoutError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |text: &str| text.parse::<u16>().map_err(|_| LayoutError);
+        let (rows, stripe_size) = match text.split_once('/') {
+            Some((rows, stripe_size)) => (rows, Some(number(stripe_size)?)),
+            None => (text, None),
+        };
+        let (stripes, redundancy) = rows.split_once('x').ok_or(LayoutError)?;
+        let (stripes, redundancy) = (number(stripes)?, number(redundancy)?);
+        let fitting = MAX_SLICE_BLOCKS.checked_div(stripes).unwrap_or(0);
+        Self::new(
+            stripes,
+            redundancy,
+            stripe_size.unwrap_or(fitting.min(MAX_STRIPE)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_the_command_line_has_it() {
+        assert_eq!("8x8/128".parse(), Layout::new(8, 8, 128));
+        assert_eq!("8x4".parse(), Layout::new(8, 4, 128));
+        assert_eq!("16x4".parse(), Layout::new(16, 4, 64));
+        assert_eq!("1x128/128".parse(), Layout::new(1, 128, 128));
+        for wrong in [
+            "",
+            "8",
+            "8x",
+            "x8",
+            "0x8",
+            "8x0",
+            "8x8/0",
+            "8x129",
+            "1x1/129",
+            "8x8/129",
+            "9x8/128",
+            "8x8/128/1",
+            "-1x8",
+            "8X8",
+            "65536x1/1",
+            "1025x1",
+        ] {
+            assert_eq!(wrong.parse::<Layout>(), Err(LayoutError), "{wrong}");
+        }
     }
 }

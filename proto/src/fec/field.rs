@@ -1,0 +1,134 @@
+//! The arithmetic of GF(2^8), on single bytes by tables, and on runs of bytes eight at a time.
+//!
+//! The polynomial is x^8 + x^4 + x^3 + x^2 + 1 (docs/protocol.md, "FEC code"). Addition is XOR.
+
+/// The polynomial without its highest term.
+const POLYNOMIAL: u8 = 0x1d;
+
+/// Powers of x, twice over so that a sum of two logarithms needs no reduction.
+const EXPONENTIALS: [u8; 510] = {
+    let mut table = [0; 510];
+    let (mut power, mut exponent) = (1u8, 0);
+    while exponent < 255 {
+        table[exponent] = power;
+        table[exponent + 255] = power;
+        power = times_x(power);
+        exponent += 1;
+    }
+    table
+};
+
+/// Which power of x a byte is; that of 0 means nothing.
+const LOGARITHMS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut exponent = 0;
+    while exponent < 255 {
+        table[EXPONENTIALS[exponent] as usize] = exponent as u8;
+        exponent += 1;
+    }
+    table
+};
+
+const fn times_x(a: u8) -> u8 {
+    (a << 1) ^ (POLYNOMIAL * (a >> 7))
+}
+
+/// The product.
+pub(super) const fn multiply(a: u8, b: u8) -> u8 {
+    if a == 0 || b == 0 {
+        return 0;
+    }
+    EXPONENTIALS[LOGARITHMS[a as usize] as usize + LOGARITHMS[b as usize] as usize]
+}
+
+/// The multiplicative inverse; of 0, which has none, it is 0.
+pub(super) const fn invert(a: u8) -> u8 {
+    if a == 0 {
+        return 0;
+    }
+    EXPONENTIALS[255 - LOGARITHMS[a as usize] as usize]
+}
+
+/// What column `column` counts in row `row`: the inverse of `(128 + row) XOR column`, which is not
+/// 0 as long as both are below 128.
+pub(super) const fn coefficient(row: u8, column: u8) -> u8 {
+    invert((128 + row % 128) ^ column % 128)
+}
+
+/// Adds `factor` times `source` to `target`, byte by byte, as far as both go.
+///
+/// Eight bytes at a time: the sum over the factor's bits of `source` times powers of x. Nothing in
+/// it depends on the data, so that compilers make vector code of it where the target has any.
+pub(super) fn add_multiple(factor: u8, source: &[u8], target: &mut [u8]) {
+    let len = source.len().min(target.len());
+    let (source, target) = (&source[..len], &mut target[..len]);
+    let mut sources = source.chunks_exact(8);
+    let mut targets = target.chunks_exact_mut(8);
+    for (target, source) in targets.by_ref().zip(sources.by_ref()) {
+        let product = multiply_word(factor, word(source)) ^ word(target);
+        target.copy_from_slice(&product.to_ne_bytes());
+    }
+    for (target, &source) in targets.into_remainder().iter_mut().zip(sources.remainder()) {
+        *target ^= multiply(factor, source);
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_ne_bytes)
+}
+
+/// Each of the eight bytes of `word` times `factor`.
+#[inline(always)]
+fn multiply_word(factor: u8, word: u64) -> u64 {
+    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+    let (mut power, mut product) = (word, 0);
+    for bit in 0..8 {
+        // All ones if the factor has this power of x.
+        let mask = u64::from(factor >> bit & 1).wrapping_neg();
+        product ^= power & mask;
+        let high = power >> 7 & LOW_BITS;
+        power = (power & !(LOW_BITS << 7)) << 1 ^ high * u64::from(POLYNOMIAL);
+    }
+    product
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn it_is_a_field() {
+        for a in 1..=255 {
+            assert_eq!(multiply(a, invert(a)), 1, "{a}");
+            for b in 1..=255 {
+                assert_eq!(multiply(a, b), multiply(b, a));
+                assert_ne!(multiply(a, b), 0);
+                assert_eq!(multiply(a, b ^ 7), multiply(a, b) ^ multiply(a, 7));
+            }
+        }
+        assert_eq!(multiply(0x80, 2), POLYNOMIAL);
+    }
+
+    #[test]
+    fn words_multiply_as_bytes_do() {
+        let source: Vec<u8> = (0..=255).collect();
+        for factor in 0..=255 {
+            for len in [0, 1, 7, 8, 9, 255, 256] {
+                let mut target = [0xa5; 256];
+                add_multiple(factor, &source[..len], &mut target);
+                for (at, &byte) in target.iter().enumerate() {
+                    let added = if at < len {
+                        multiply(factor, source[at])
+                    } else {
+                        0
+                    };
+                    assert_eq!(byte, 0xa5 ^ added, "{factor} x {at}");
+                }
+            }
+        }
+    }
+}

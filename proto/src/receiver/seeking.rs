@@ -1,0 +1,74 @@
+//! A receiver that looks for a sender: whom it asks, and when.
+//!
+//! Everyone, and whoever was heard of, in turn, since that sender may be gone (docs/protocol.md,
+//! "Rendezvous").
+
+use core::net::SocketAddrV4;
+
+use super::Config;
+use crate::time::{Duration, Instant};
+
+/// How long a receiver that was refused looks for another sender. Chosen (docs/protocol.md,
+/// "Rendezvous").
+const REFUSED_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a receiver that came too late for a transfer leaves its sender alone. Chosen
+/// (docs/protocol.md, "Streaming").
+pub(super) const TOO_LATE_WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Seeking {
+    /// When to ask for a connection again.
+    ask_at: Instant,
+    /// The sender whose HELLO was heard last.
+    heard: Option<SocketAddrV4>,
+    /// Whether that sender was asked last, and not everyone: it may be gone.
+    asked_heard: bool,
+    /// When to give up, since a sender has no place.
+    refused_until: Option<Instant>,
+}
+
+impl Seeking {
+    pub(super) fn new(ask_at: Instant) -> Self {
+        Self {
+            ask_at,
+            heard: None,
+            asked_heard: false,
+            refused_until: None,
+        }
+    }
+
+    /// Notes a sender; false if it is the one heard last.
+    pub(super) fn hear(&mut self, sender: SocketAddrV4) -> bool {
+        self.heard.replace(sender) != Some(sender)
+    }
+
+    /// Notes that a sender has no place. Another may have one; and anyone can say this.
+    pub(super) fn refuse(&mut self, now: Instant) {
+        self.refused_until.get_or_insert(now + REFUSED_WAIT);
+    }
+
+    /// Whether a sender had no place, and no other was found since.
+    pub(super) fn is_refused(&self, now: Instant) -> bool {
+        self.refused_until.is_some_and(|until| until <= now)
+    }
+
+    /// When there is something to do next.
+    pub(super) fn due(&self) -> Instant {
+        self.refused_until
+            .map_or(self.ask_at, |until| until.min(self.ask_at))
+    }
+
+    /// Whom to ask now, if anyone.
+    pub(super) fn ask(&mut self, now: Instant, config: &Config) -> Option<SocketAddrV4> {
+        if self.ask_at > now {
+            return None;
+        }
+        self.ask_at = now + config.connect_interval;
+        self.asked_heard = !self.asked_heard;
+        let port = config.port_base.wrapping_add(1);
+        let anyone = SocketAddrV4::new(config.control_address, port);
+        let heard = self.heard.filter(|_| self.asked_heard);
+        (!config.passive).then_some(heard.unwrap_or(anyone))
+    }
+}
