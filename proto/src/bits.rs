@@ -118,6 +118,12 @@ impl BitSet {
         self.zip(other, |a, b| a & !b)
     }
 
+    /// The members of both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a & b)
+    }
+
     /// Whether every member is in `other` too.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {

@@ -37,14 +37,22 @@ pub enum Standing {
     Completed,
     /// It sent DISCONNECT before it had acknowledged the whole stream.
     Left,
-    /// It did not answer, and the transfer goes on without it.
+    /// It answered, but did not get all of a slice in
+    /// [so many rounds](super::Config::retries_until_drop), and the transfer goes on without it.
     Dropped,
+    /// It was silent for [too long](super::Config::drop_after), and the transfer goes on without
+    /// it.
+    Silent,
+    /// It asked for a connection as if it were new: it was restarted, and knows nothing of the
+    /// transfer any more.
+    Restarted,
 }
 
 /// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Receivers that acknowledged the whole stream.
+    /// Receivers that acknowledged the whole stream: none of an asynchronous transfer, where nobody
+    /// can.
     pub completed: u16,
     /// Receivers that took part and did not.
     pub lost: u16,
@@ -57,6 +65,8 @@ pub struct Outcome {
 pub struct Stats {
     /// DATA messages, the retransmitted ones included.
     pub blocks: u64,
+    /// FEC messages.
+    pub fec_blocks: u64,
     /// DATA messages that were retransmissions.
     pub retransmitted: u64,
     /// REQACK messages.

@@ -5,7 +5,9 @@
 //! the stream, and the caller puts them behind the header (docs/protocol.md, "Session").
 
 mod config;
+mod encode;
 mod event;
+mod pace;
 mod roster;
 mod size;
 mod slice;
@@ -17,6 +19,7 @@ use core::net::SocketAddrV4;
 use core::ops::Range;
 
 pub use config::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
+pub use encode::{Encode, FecBlock};
 pub use event::{Event, Outcome, Standing, Stats};
 
 use crate::bits::BitSet;
@@ -25,7 +28,7 @@ use crate::time::Instant;
 use crate::wire::{self, Capabilities, ConnectReply, Hello, HelloKind, Message};
 use roster::Roster;
 use start::Waiting;
-use transfer::Transfer;
+use transfer::{Addresses, Transfer};
 
 /// A datagram to be sent: bytes from the buffer that [`Sender::poll_transmit`] was given, and
 /// behind them bytes of the image.
@@ -38,6 +41,16 @@ pub struct Transmit {
     /// Stream offsets of the image bytes that follow; empty for messages without any. Never below
     /// [`Sender::needed_from`], nor past what [`Sender::supply`] told.
     pub payload: Range<u64>,
+    /// The FEC block that follows, of a block size of bytes; `None` for all messages but FEC.
+    pub fec: Option<FecBlock>,
+}
+
+impl Transmit {
+    /// Bytes of the whole datagram.
+    fn size(&self, block_size: u16) -> usize {
+        let fec = self.fec.map_or(0, |_| usize::from(block_size));
+        self.len + (self.payload.end - self.payload.start) as usize + fec
+    }
 }
 
 #[derive(Debug)]
@@ -96,7 +109,7 @@ impl Sender {
         };
         Self {
             roster: Roster::new(limit),
-            state: State::Waiting(Waiting::new(config.start, now)),
+            state: State::Waiting(Waiting::new(config.start, config.asynchronous, now)),
             to_greet: BitSet::EMPTY,
             to_refuse: None,
             supplied: 0,
@@ -120,12 +133,15 @@ impl Sender {
             return;
         };
         if let Message::ConnectReq(_) = message {
-            return self.greet(now, from);
+            self.greet(now, from);
+            return self.settle();
         }
         let Some(number) = self.roster.connected_number(from) else {
             self.stats.ignored += 1;
             return;
         };
+        let is_answer = matches!(message, Message::Ok(_) | Message::Retransmit(_));
+        self.roster.hear(now, number, is_answer);
         match message {
             Message::Go => self.start(),
             Message::Disconnect => self.part(now, number),
@@ -180,7 +196,8 @@ impl Sender {
         match &mut self.state {
             State::Waiting(waiting) => {
                 if waiting.take_hello(now) {
-                    return emit(self.hello_address(), &self.hello(), buffer);
+                    let hello = Message::Hello(self.hello(HelloKind::Classic));
+                    return emit(self.hello_address(), &hello, buffer);
                 }
                 if !waiting.is_to_start(now) {
                     return None;
@@ -190,7 +207,11 @@ impl Sender {
             }
             State::Transferring(transfer) => {
                 transfer.cut(self.supplied, self.complete, &self.roster);
-                transfer.poll_transmit(now, &mut self.stats, buffer)
+                let transmit = transfer.poll_transmit(now, &self.roster, &mut self.stats, buffer);
+                if transmit.is_none() {
+                    self.settle();
+                }
+                transmit
             }
             State::Finished(_) => None,
         }
@@ -220,18 +241,39 @@ impl Sender {
         }
     }
 
-    /// Starts the transfer, if any receiver is connected and it has not started.
+    /// Starts the transfer, if any receiver is connected, or need not be, and it has not started.
     pub fn start(&mut self) {
         let State::Waiting(_) = self.state else {
             return;
         };
         let receivers = self.roster.count(Standing::Connected);
-        if receivers == 0 {
+        if receivers == 0 && !self.config.asynchronous {
             return;
         }
         self.started = Some(receivers);
         self.absent = self.roster.count(Standing::Left);
-        self.state = State::Transferring(Transfer::new(&self.config, self.data_address()));
+        let addresses = Addresses {
+            data: self.data_address(),
+            invitation: (self.hello_address(), self.hello(HelloKind::Streaming)),
+        };
+        self.state = State::Transferring(Transfer::new(&self.config, addresses));
+    }
+
+    /// The next slice whose FEC blocks are to be made; each is told once. They are not asked for
+    /// before [`encoded`](Self::encoded).
+    #[must_use]
+    pub fn poll_encode(&mut self) -> Option<Encode> {
+        match &mut self.state {
+            State::Transferring(transfer) => transfer.poll_encode(),
+            State::Waiting(_) | State::Finished(_) => None,
+        }
+    }
+
+    /// Tells that the FEC blocks of a slice are made.
+    pub fn encoded(&mut self, slice: u32) {
+        if let State::Transferring(transfer) = &mut self.state {
+            transfer.encoded(slice);
+        }
     }
 
     /// Stream offset below which no byte will be needed any more.
@@ -286,12 +328,15 @@ impl Sender {
                 waiting.connected(now, self.roster.count(Standing::Connected));
                 number
             }
-            State::Transferring(_) => match self.roster.connected_number(address) {
+            State::Transferring(_) => match self.find_place(now, address) {
                 Some(number) => Some(number),
                 None => return self.stats.ignored += 1,
             },
             State::Finished(_) => return,
         };
+        if self.config.asynchronous {
+            return;
+        }
         match number {
             Some(number) => {
                 self.to_greet.insert(usize::from(number));
@@ -301,6 +346,35 @@ impl Sender {
                 self.refused = Some(address);
             }
         }
+    }
+
+    /// The number of one who asks for a connection during the transfer, if the answer is for it:
+    /// it may not have heard the first one, or may come only now.
+    fn find_place(&mut self, now: Instant, address: SocketAddrV4) -> Option<u16> {
+        if self.config.asynchronous {
+            return None;
+        }
+        let number = self.roster.connected_number(address);
+        if let Some(number) = number.filter(|&number| self.roster.has_answered(number)) {
+            if !self.roster.ask_again(now, number) {
+                return None;
+            }
+            self.roster.set(number, Standing::Restarted);
+            return self.join(address);
+        }
+        number.or_else(|| self.join(address))
+    }
+
+    /// Takes in a receiver that comes during a streaming transfer.
+    fn join(&mut self, address: SocketAddrV4) -> Option<u16> {
+        self.config.streaming?;
+        let State::Transferring(transfer) = &mut self.state else {
+            return None;
+        };
+        let number = self.roster.admit(address)?;
+        self.roster.renew(number);
+        transfer.release_receiver(number);
+        Some(number)
     }
 
     fn part(&mut self, now: Instant, number: u16) {
@@ -319,9 +393,13 @@ impl Sender {
             let bytes = transfer.needed_from();
             let completed = self.roster.count(Standing::Completed);
             let left = self.roster.count(Standing::Left);
+            let gone = [Standing::Dropped, Standing::Silent, Standing::Restarted]
+                .map(|standing| self.roster.count(standing))
+                .iter()
+                .sum::<u16>();
             let outcome = Outcome {
                 completed,
-                lost: left.saturating_sub(self.absent) + self.roster.count(Standing::Dropped),
+                lost: left.saturating_sub(self.absent) + gone,
                 bytes,
             };
             self.finished = Some(outcome);
@@ -331,7 +409,8 @@ impl Sender {
 
     fn data_address(&self) -> SocketAddrV4 {
         let config = &self.config;
-        let only = (self.roster.count(Standing::Connected) == 1)
+        let is_closed = !config.asynchronous && config.streaming.is_none();
+        let only = (self.roster.count(Standing::Connected) == 1 && is_closed)
             .then(|| {
                 self.roster
                     .connected()
@@ -359,13 +438,20 @@ impl Sender {
         }
     }
 
-    fn hello(&self) -> Message<'static> {
-        Message::Hello(Hello {
-            kind: HelloKind::Classic,
-            capabilities: Capabilities::STOCK,
+    fn hello(&self, kind: HelloKind) -> Hello {
+        Hello {
+            kind,
+            capabilities: self.capabilities(),
             data_address: self.announced_address(),
             block_size: self.config.block_size,
-        })
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        match self.config.asynchronous {
+            true => Capabilities::STOCK | Capabilities::ASYNC,
+            false => Capabilities::STOCK,
+        }
     }
 
     fn next_reply(&mut self) -> Option<(SocketAddrV4, Message<'static>)> {
@@ -381,7 +467,7 @@ impl Sender {
         Message::ConnectReply(ConnectReply {
             receiver,
             block_size: u32::from(self.config.block_size),
-            capabilities: Capabilities::STOCK,
+            capabilities: self.capabilities(),
             data_address: self.announced_address(),
         })
     }
@@ -393,5 +479,6 @@ fn emit(destination: SocketAddrV4, message: &Message<'_>, buffer: &mut [u8]) -> 
         destination,
         len,
         payload: 0..0,
+        fec: None,
     })
 }

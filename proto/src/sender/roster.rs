@@ -8,9 +8,26 @@ use heapless::index_map::FnvIndexMap;
 use super::{Event, Standing};
 use crate::bits::{self, BitSet};
 use crate::geometry::MAX_RECEIVERS;
+use crate::time::{Duration, Instant};
+
+/// How far apart two requests for a connection are if they are no copies of each other. Chosen
+/// (docs/protocol.md, "Rendezvous").
+const ASKS_AGAIN: Duration = Duration::from_millis(500);
 
 /// Twice as many places as receivers, so that the search for an address stays short.
 const PLACES: usize = 2 * bits::CAPACITY;
+
+/// A receiver.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    address: SocketAddrV4,
+    standing: Standing,
+    /// When it was heard last.
+    heard_at: Instant,
+    /// When it asked for a connection, if that was the last that was heard of it, and it had
+    /// answered requests before.
+    asked_at: Option<Instant>,
+}
 
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -18,9 +35,11 @@ pub(super) struct Roster {
     limit: u16,
     numbers: FnvIndexMap<SocketAddrV4, u16, PLACES>,
     /// Each receiver by its number.
-    receivers: Vec<(SocketAddrV4, Standing), { bits::CAPACITY }>,
+    receivers: Vec<Entry, { bits::CAPACITY }>,
     /// Numbers of the receivers that take part.
     connected: BitSet,
+    /// Numbers of the receivers that have answered a request.
+    answered: BitSet,
     /// Numbers whose standing changed since [`Self::poll_event`] told it.
     untold: BitSet,
 }
@@ -33,6 +52,7 @@ impl Roster {
             numbers: FnvIndexMap::new(),
             receivers: Vec::new(),
             connected: BitSet::EMPTY,
+            answered: BitSet::EMPTY,
             untold: BitSet::EMPTY,
         }
     }
@@ -46,9 +66,15 @@ impl Roster {
         }
         let number = self.vacant()?;
         self.numbers.insert(address, number).ok()?;
+        let entry = Entry {
+            address,
+            standing: Standing::Left,
+            heard_at: Instant::ZERO,
+            asked_at: None,
+        };
         match self.receivers.get_mut(usize::from(number)) {
-            Some(place) => *place = (address, Standing::Left),
-            None => self.receivers.push((address, Standing::Left)).ok()?,
+            Some(place) => *place = entry,
+            None => self.receivers.push(entry).ok()?,
         }
         self.set(number, Standing::Connected);
         Some(number)
@@ -60,10 +86,9 @@ impl Roster {
         if new < self.limit {
             return Some(new);
         }
-        let is_left = |&(_, standing): &(_, Standing)| standing == Standing::Left;
+        let is_left = |entry: &Entry| entry.standing == Standing::Left;
         let number = self.receivers.iter().position(is_left)?;
-        let (address, _) = self.receivers.get(number)?;
-        self.numbers.remove(address);
+        self.numbers.remove(&self.receivers.get(number)?.address);
         u16::try_from(number).ok()
     }
 
@@ -80,7 +105,7 @@ impl Roster {
 
     /// The receiver with a number.
     pub(super) fn address(&self, number: usize) -> Option<SocketAddrV4> {
-        self.receivers.get(number).map(|&(address, _)| address)
+        self.receivers.get(number).map(|entry| entry.address)
     }
 
     /// Numbers of the receivers that take part.
@@ -93,7 +118,7 @@ impl Roster {
         let count = self
             .receivers
             .iter()
-            .filter(|&&(_, other)| other == standing)
+            .filter(|entry| entry.standing == standing)
             .count();
         u16::try_from(count).unwrap_or(MAX_RECEIVERS)
     }
@@ -101,7 +126,10 @@ impl Roster {
     /// Changes a receiver's standing. One that [completed](Standing::Completed) keeps that.
     pub(super) fn set(&mut self, number: u16, standing: Standing) {
         let index = usize::from(number);
-        let Some((_, current)) = self.receivers.get_mut(index) else {
+        let Some(Entry {
+            standing: current, ..
+        }) = self.receivers.get_mut(index)
+        else {
             return;
         };
         if *current == standing || *current == Standing::Completed {
@@ -116,6 +144,59 @@ impl Roster {
         }
     }
 
+    /// Notes that something other than CONNECT_REQ came from a receiver, and whether that was an
+    /// answer to a request.
+    pub(super) fn hear(&mut self, now: Instant, number: u16, is_answer: bool) {
+        if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
+            entry.heard_at = now;
+            entry.asked_at = None;
+        }
+        if is_answer {
+            self.answered.insert(usize::from(number));
+        }
+    }
+
+    /// Whether a receiver has answered a request.
+    pub(super) fn has_answered(&self, number: u16) -> bool {
+        self.answered.contains(usize::from(number))
+    }
+
+    /// Notes that a receiver which had answered asks for a connection again. True if it has been
+    /// restarted: a single request may be a copy of one that it made at first.
+    pub(super) fn ask_again(&mut self, now: Instant, number: u16) -> bool {
+        let Some(entry) = self.receivers.get_mut(usize::from(number)) else {
+            return false;
+        };
+        entry.heard_at = now;
+        let first = *entry.asked_at.get_or_insert(now);
+        now.since(first) >= ASKS_AGAIN
+    }
+
+    /// Takes a receiver for one that has just come.
+    pub(super) fn renew(&mut self, number: u16) {
+        self.answered.remove(usize::from(number));
+        if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
+            entry.asked_at = None;
+        }
+    }
+
+    /// Drops those of `awaited` that said nothing for `limit`, be it since they were asked at
+    /// `asked_at`.
+    pub(super) fn drop_silent(
+        &mut self,
+        awaited: &BitSet,
+        asked_at: Instant,
+        now: Instant,
+        limit: Duration,
+    ) {
+        for index in awaited.iter() {
+            let heard_at = self.receivers.get(index).map(|entry| entry.heard_at);
+            if heard_at.is_some_and(|heard_at| now.since(heard_at.max(asked_at)) >= limit) {
+                self.set(index as u16, Standing::Silent);
+            }
+        }
+    }
+
     /// Drops those who take part and are not in `keep`.
     pub(super) fn drop_all_but(&mut self, keep: &BitSet) {
         for index in self.connected.difference(keep).iter() {
@@ -126,11 +207,11 @@ impl Roster {
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         let index = self.untold.first_from(0)?;
         self.untold.remove(index);
-        let &(address, standing) = self.receivers.get(index)?;
+        let entry = self.receivers.get(index)?;
         Some(Event::Receiver {
             number: index as u16,
-            address,
-            standing,
+            address: entry.address,
+            standing: entry.standing,
         })
     }
 }

@@ -27,15 +27,22 @@ pub(super) struct SliceSize {
 impl SliceSize {
     pub(super) fn new(config: &Config) -> Self {
         let sizes = config.slice_blocks;
-        let usual = match config.duplex {
-            Duplex::Full => FULL_DUPLEX,
-            Duplex::Half => HALF_DUPLEX,
+        let usual = match (&config.fec, config.asynchronous, config.duplex) {
+            (Some(layout), _, _) => layout.blocks(),
+            (None, true, _) => MAX_SLICE_BLOCKS,
+            (None, false, Duplex::Full) => FULL_DUPLEX,
+            (None, false, Duplex::Half) => HALF_DUPLEX,
         };
         let usual = same_memory(usual, config.block_size);
         let max = sizes
             .max
             .unwrap_or(same_memory(MAX_SLICE_BLOCKS, config.block_size))
-            .clamp(1, MAX_SLICE_BLOCKS);
+            .clamp(
+                1,
+                config
+                    .fec
+                    .map_or(MAX_SLICE_BLOCKS, |layout| layout.blocks()),
+            );
         let least = sizes.default.unwrap_or(usual).min(LEAST);
         let min = sizes.min.unwrap_or(least).clamp(1, max);
         let blocks = sizes.default.unwrap_or(usual).clamp(min, max);
@@ -44,7 +51,7 @@ impl SliceSize {
             min,
             max,
             good: None,
-            adaptive: config.duplex == Duplex::Half,
+            adaptive: config.duplex == Duplex::Half && config.fec.is_none() && !config.asynchronous,
         }
     }
 

@@ -7,6 +7,15 @@
 use crate::bits::BitSet;
 use crate::time::Instant;
 
+/// What of a slice is to be sent next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A data block, and whether it is sent again.
+    Data { block: u16, again: bool },
+    /// An FEC block, by its number among those of the slice.
+    Fec(u16),
+}
+
 /// A slice that is being sent or asked about.
 #[derive(Debug)]
 pub(super) struct Slice {
@@ -17,6 +26,16 @@ pub(super) struct Slice {
     /// Its bytes; 0 for the one that ends the stream.
     pub(super) bytes: u32,
     blocks: u16,
+    /// How many FEC blocks it has.
+    fec_blocks: u16,
+    /// Whether the caller has made them.
+    encoded: bool,
+    /// Receivers that took part when it was cut: nobody else is asked about it.
+    audience: BitSet,
+    /// Whether others have yet to be told that they can join before the next slice.
+    invites: bool,
+    /// When its receivers were asked for the first time.
+    asked_at: Option<Instant>,
     phase: Phase,
     /// Number of the current round.
     rxmit: u32,
@@ -41,6 +60,8 @@ pub(super) struct Slice {
 enum Phase {
     /// Blocks from `next` on are to be sent for the first time.
     Sending { next: u16 },
+    /// FEC blocks from `next` on are to be sent.
+    SendingFec { next: u16 },
     /// The blocks wanted, from number `next` on, are to be sent again.
     Resending { next: usize },
     /// The receivers are to be asked.
@@ -61,17 +82,24 @@ pub(super) enum Answer {
 }
 
 impl Slice {
-    pub(super) fn new(number: u32, base: u64, bytes: u32, blocks: u16) -> Self {
+    pub(super) fn new(
+        number: u32,
+        base: u64,
+        bytes: u32,
+        (blocks, fec_blocks): (u16, u16),
+        audience: BitSet,
+    ) -> Self {
         Self {
             number,
             base,
             bytes,
             blocks,
-            phase: if blocks == 0 {
-                Phase::ToAsk
-            } else {
-                Phase::Sending { next: 0 }
-            },
+            fec_blocks,
+            encoded: false,
+            audience,
+            invites: blocks > 0,
+            asked_at: None,
+            phase: first_phase(blocks, fec_blocks),
             rxmit: 0,
             counted_from: 0,
             fresh: 0,
@@ -103,6 +131,43 @@ impl Slice {
         &self.ready
     }
 
+    /// Those of `receivers` that the slice was sent to.
+    pub(super) fn audience(&self, receivers: &BitSet) -> BitSet {
+        self.audience.intersection(receivers)
+    }
+
+    /// No longer waits for a receiver, which starts anew with a later slice.
+    pub(super) fn release(&mut self, number: u16) {
+        self.audience.remove(usize::from(number));
+        self.ready.remove(usize::from(number));
+    }
+
+    /// Asks these receivers too.
+    pub(super) fn widen(&mut self, receivers: &BitSet) {
+        self.audience = self.audience.union(receivers);
+        self.next_round();
+    }
+
+    /// Whether others are to be told now that they can join: when `offset` of its blocks are left
+    /// to be sent. True once.
+    pub(super) fn take_invitation(&mut self, offset: u16) -> bool {
+        let Phase::Sending { next } = self.phase else {
+            return false;
+        };
+        let is_time = self.blocks - next <= offset;
+        is_time && core::mem::take(&mut self.invites)
+    }
+
+    /// The caller has made its FEC blocks.
+    pub(super) fn set_encoded(&mut self) {
+        self.encoded = true;
+    }
+
+    /// When its receivers were asked for the first time.
+    pub(super) fn asked_at(&self) -> Option<Instant> {
+        self.asked_at
+    }
+
     /// Receivers that have answered about it.
     pub(super) fn known(&self) -> &BitSet {
         &self.known
@@ -131,19 +196,40 @@ impl Slice {
 
     /// Whether blocks of it have yet to be sent for the first time.
     pub(super) fn is_unsent(&self) -> bool {
-        matches!(self.phase, Phase::Sending { .. })
+        matches!(self.phase, Phase::Sending { .. } | Phase::SendingFec { .. })
     }
 
-    /// The next block to be sent, and whether it is sent again.
-    pub(super) fn next_block(&mut self) -> Option<(u16, bool)> {
+    /// Whether there is a block of it to be sent now.
+    pub(super) fn has_piece(&self) -> bool {
+        match self.phase {
+            Phase::Sending { .. } | Phase::Resending { .. } => true,
+            Phase::SendingFec { .. } => self.encoded,
+            Phase::ToAsk | Phase::Asked { .. } => false,
+        }
+    }
+
+    /// What of it is to be sent next.
+    pub(super) fn next_piece(&mut self) -> Option<Piece> {
         match &mut self.phase {
             Phase::Sending { next } => {
                 let block = *next;
                 *next += 1;
                 if *next == self.blocks {
+                    self.phase = first_phase(0, self.fec_blocks);
+                }
+                Some(Piece::Data {
+                    block,
+                    again: false,
+                })
+            }
+            Phase::SendingFec { .. } if !self.encoded => None,
+            Phase::SendingFec { next } => {
+                let number = *next;
+                *next += 1;
+                if *next == self.fec_blocks {
                     self.phase = Phase::ToAsk;
                 }
-                Some((block, false))
+                Some(Piece::Fec(number))
             }
             Phase::Resending { next } => {
                 let block = self.wanted.first_from(*next)?;
@@ -153,7 +239,10 @@ impl Slice {
                     self.next_round();
                     self.fresh = self.rxmit;
                 }
-                Some((block as u16, true))
+                Some(Piece::Data {
+                    block: block as u16,
+                    again: true,
+                })
             }
             Phase::ToAsk | Phase::Asked { .. } => None,
         }
@@ -166,14 +255,24 @@ impl Slice {
 
     /// Notes that the request was sent, and until when answers are awaited.
     pub(super) fn asked(&mut self, at: Instant, deadline: Instant) {
+        self.asked_at.get_or_insert(at);
         self.phase = Phase::Asked { at, deadline };
+    }
+
+    /// Begins the whole slice anew: its end was perhaps not heard.
+    pub(super) fn repeat(&mut self) {
+        self.rxmit = self.rxmit.saturating_add(1);
+        self.phase = first_phase(self.blocks, self.fec_blocks);
     }
 
     /// Until when answers are awaited, if they are.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Asked { deadline, .. } => Some(deadline),
-            Phase::Sending { .. } | Phase::Resending { .. } | Phase::ToAsk => None,
+            Phase::Sending { .. }
+            | Phase::SendingFec { .. }
+            | Phase::Resending { .. }
+            | Phase::ToAsk => None,
         }
     }
 
@@ -194,7 +293,9 @@ impl Slice {
         let timely = match self.phase {
             Phase::Asked { at, .. } => Some(at).filter(|_| rxmit == self.rxmit),
             Phase::Resending { .. } => None,
-            Phase::Sending { .. } | Phase::ToAsk => return Answer::Stale,
+            Phase::Sending { .. } | Phase::SendingFec { .. } | Phase::ToAsk => {
+                return Answer::Stale;
+            }
         };
         let number = usize::from(number);
         if rxmit < self.fresh || rxmit > self.rxmit || self.ready.contains(number) {
@@ -239,6 +340,15 @@ impl Slice {
     }
 }
 
+/// What is to be done first with a slice that has so many blocks left to send.
+fn first_phase(blocks: u16, fec_blocks: u16) -> Phase {
+    match (blocks, fec_blocks) {
+        (0, 0) => Phase::ToAsk,
+        (0, _) => Phase::SendingFec { next: 0 },
+        (_, _) => Phase::Sending { next: 0 },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,8 +357,12 @@ mod tests {
 
     /// A slice of four blocks that was sent and asked about.
     fn asked() -> Slice {
-        let mut slice = Slice::new(0, 0, 4000, 4);
-        assert!(core::iter::from_fn(|| slice.next_block()).eq((0..4).map(|block| (block, false))));
+        let mut slice = Slice::new(0, 0, 4000, (4, 0), BitSet::below(3));
+        let data = |block| Piece::Data {
+            block,
+            again: false,
+        };
+        assert!(core::iter::from_fn(|| slice.next_piece()).eq((0..4).map(data)));
         slice.asked(NOW, NOW);
         slice
     }
@@ -265,7 +379,8 @@ mod tests {
         );
         slice.ok(2);
         assert!(slice.resend_if_all_answered(&receivers));
-        assert!(core::iter::from_fn(|| slice.next_block()).eq([(2, true), (3, true)]));
+        let again = |block| Piece::Data { block, again: true };
+        assert!(core::iter::from_fn(|| slice.next_piece()).eq([again(2), again(3)]));
         assert!(slice.is_to_ask());
         assert_eq!(slice.rxmit(), 1);
     }
@@ -275,7 +390,7 @@ mod tests {
         let mut slice = asked();
         slice.retransmit(0, 0, &BitSet::below(3));
         slice.time_out();
-        let _ = slice.next_block();
+        let _ = slice.next_piece();
         slice.asked(NOW, NOW);
         assert_eq!(slice.retransmit(1, 0, &BitSet::EMPTY), Answer::Stale);
         assert_eq!(slice.ok(1), Answer::Counted);
@@ -329,7 +444,7 @@ mod tests {
 
     #[test]
     fn the_end_has_nothing_to_send() {
-        let slice = Slice::new(7, 100, 0, 0);
+        let slice = Slice::new(7, 100, 0, (0, 0), BitSet::EMPTY);
         assert!(slice.is_end() && slice.is_to_ask() && !slice.is_unsent());
     }
 }

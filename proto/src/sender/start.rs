@@ -17,11 +17,15 @@ pub(super) struct Waiting {
     /// When the first of those who are connected now came.
     first_at: Option<Instant>,
     receivers: u16,
+    /// Whether nobody needs to be there.
+    alone: bool,
 }
 
 impl Waiting {
-    pub(super) fn new(rules: StartRules, now: Instant) -> Self {
+    /// Waits from `now` on; if `alone`, for nobody.
+    pub(super) fn new(rules: StartRules, alone: bool, now: Instant) -> Self {
         Self {
+            alone,
             rules,
             hello_at: now,
             hellos: 0,
@@ -55,7 +59,8 @@ impl Waiting {
             .rules
             .autostart
             .is_some_and(|hellos| self.hellos >= hellos);
-        self.receivers > 0 && (enough_hellos || self.start_at().is_some_and(|at| at <= now))
+        (self.receivers > 0 || self.alone)
+            && (enough_hellos || self.start_at().is_some_and(|at| at <= now))
     }
 
     /// When something is due next.
@@ -85,7 +90,7 @@ mod tests {
     }
 
     fn waiting(rules: StartRules) -> Waiting {
-        Waiting::new(rules, at(0))
+        Waiting::new(rules, false, at(0))
     }
 
     #[test]

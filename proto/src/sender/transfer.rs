@@ -1,22 +1,25 @@
 //! The slices in flight: cutting them, sending them in turn, and asking about the oldest.
 //!
 //! At most two slices are in flight. The older one is asked about; the younger is sent meanwhile,
-//! and waits whenever the older has something to send (docs/protocol.md, "Session").
+//! and waits whenever the older has something to send (docs/protocol.md, "Session"). Without a way
+//! back nobody is asked, and a slice is done with when it is sent (docs/protocol.md, "Async").
 
 use core::net::SocketAddrV4;
 
 use heapless::Deque;
 
 use super::config::{Config, Duplex};
+use super::pace::Pace;
 use super::roster::Roster;
 use super::size::SliceSize;
-use super::slice::{Answer, Slice};
+use super::slice::{Answer, Piece, Slice};
 use super::wait::AnswerWait;
-use super::{Standing, Stats, Transmit, emit};
+use super::{Encode, FecBlock, Standing, Stats, Transmit, emit};
 use crate::bits::{self, BitSet};
+use crate::fec::Layout;
 use crate::geometry;
 use crate::time::{Duration, Instant};
-use crate::wire::{Data, Message, ReqAck};
+use crate::wire::{Data, Fec, Hello, Message, ReqAck};
 
 /// Most slices in flight, as stock receivers have room for.
 const IN_FLIGHT: usize = 2;
@@ -29,43 +32,73 @@ const SHORT_SLICE: u16 = 16;
 /// "Waits"): receivers give a silent sender up after a minute.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// How often the end is said if nobody is to answer, and how far apart. Chosen (docs/protocol.md,
+/// "Async").
+const LAST_WORDS: u32 = 5;
+const LAST_WORDS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Whom a transfer speaks to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    /// Where data and requests go.
+    pub(super) data: SocketAddrV4,
+    /// Where those are who may join, and what they are told.
+    pub(super) invitation: (SocketAddrV4, Hello),
+}
+
 #[derive(Debug)]
 pub(super) struct Transfer {
     block_size: u16,
     duplex: Duplex,
+    fec: Option<Layout>,
+    asynchronous: bool,
+    /// How many blocks before the end of a slice others are told that they can join.
+    streaming: Option<u16>,
     retries_until_drop: u32,
-    /// Where data and requests go.
-    destination: SocketAddrV4,
+    drop_after: Option<Duration>,
+    addresses: Addresses,
     /// The slices in flight, oldest first.
     slices: Deque<Slice, IN_FLIGHT>,
+    /// Slices whose FEC blocks the caller has yet to be asked for.
+    to_encode: Deque<Encode, IN_FLIGHT>,
     /// The number of the slice that is cut next, and its offset in the stream.
     next_number: u32,
     next_base: u64,
     /// Whether the slice that ends the stream was cut.
     ended: bool,
+    /// Whether everything was said that is to be said without a way back.
+    finished: bool,
     /// The request for the last slice that everyone has, such that nobody is to answer it.
     last: Option<ReqAck>,
     /// When anything was sent last.
     spoke_at: Instant,
     size: SliceSize,
     wait: AnswerWait,
+    pace: Pace,
 }
 
 impl Transfer {
-    pub(super) fn new(config: &Config, destination: SocketAddrV4) -> Self {
+    pub(super) fn new(config: &Config, addresses: Addresses) -> Self {
         Self {
             block_size: config.block_size,
             duplex: config.duplex,
+            fec: config.fec,
+            asynchronous: config.asynchronous,
+            streaming: config.streaming,
             retries_until_drop: config.retries_until_drop,
-            destination,
+            drop_after: config.drop_after,
+            addresses,
             slices: Deque::new(),
+            to_encode: Deque::new(),
             next_number: 0,
             next_base: 0,
             ended: false,
+            finished: false,
             last: None,
             spoke_at: Instant::ZERO,
             size: SliceSize::new(config),
-            wait: AnswerWait::new(),
+            wait: AnswerWait::new(config.drop_after),
+            pace: Pace::new(config.max_bitrate),
         }
     }
 
@@ -76,21 +109,42 @@ impl Transfer {
             .map_or(self.next_base, |slice| slice.base)
     }
 
-    /// When answers are overdue, or the receivers have to hear something again.
+    /// When answers are overdue, the receivers have to hear something again, or the rate allows for
+    /// more.
     pub(super) fn due(&self) -> Option<Instant> {
-        match self.slices.front() {
+        let answers = match self.slices.front() {
             Some(front) => front.deadline(),
             None => self.last.map(|_| self.spoke_at + KEEPALIVE),
-        }
+        };
+        let is_waiting = self.slices.iter().any(Slice::has_piece);
+        let pace = is_waiting.then(|| self.pace.due());
+        [answers, pace].into_iter().flatten().min()
     }
 
     /// The receivers that the oldest slice waits for.
     pub(super) fn awaited(&self, roster: &Roster) -> BitSet {
-        let ready = self
-            .slices
-            .front()
-            .map_or(BitSet::EMPTY, |slice| *slice.ready());
-        roster.connected().difference(&ready)
+        self.slices.front().map_or(BitSet::EMPTY, |slice| {
+            slice.audience(roster.connected()).difference(slice.ready())
+        })
+    }
+
+    /// The next slice whose FEC blocks are to be made.
+    pub(super) fn poll_encode(&mut self) -> Option<Encode> {
+        self.to_encode.pop_front()
+    }
+
+    /// The FEC blocks of a slice are made.
+    pub(super) fn encoded(&mut self, slice: u32) {
+        if let Some(slice) = self.find(slice) {
+            slice.set_encoded();
+        }
+    }
+
+    /// A receiver begins anew with the next slice.
+    pub(super) fn release_receiver(&mut self, number: u16) {
+        for slice in &mut self.slices {
+            slice.release(number);
+        }
     }
 
     /// Cuts the next slice if there is room for one in flight and the stream, known up to
@@ -108,12 +162,33 @@ impl Transfer {
             return;
         };
         let blocks = geometry::blocks_in(bytes, self.block_size) as u16;
-        let slice = Slice::new(self.next_number, self.next_base, bytes, blocks);
-        if self.slices.push_back(slice).is_ok() {
-            self.next_number = self.next_number.wrapping_add(1);
-            self.next_base += u64::from(bytes);
-            self.ended = bytes == 0;
+        // With a way back the end needs no redundancy: it is asked about.
+        let layout = self.fec.filter(|_| bytes > 0 || self.asynchronous);
+        let fec_blocks = layout.map_or(0, |layout| layout.fec_blocks());
+        let audience = match self.asynchronous {
+            true => BitSet::EMPTY,
+            false => *roster.connected(),
+        };
+        let slice = Slice::new(
+            self.next_number,
+            self.next_base,
+            bytes,
+            (blocks, fec_blocks),
+            audience,
+        );
+        if self.slices.push_back(slice).is_err() {
+            return;
         }
+        let range = self.next_base..self.next_base + u64::from(bytes);
+        if fec_blocks > 0 {
+            let _ = self.to_encode.push_back(Encode {
+                slice: self.next_number,
+                range: range.clone(),
+            });
+        }
+        self.next_number = self.next_number.wrapping_add(1);
+        self.next_base = range.end;
+        self.ended = bytes == 0;
     }
 
     /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of
@@ -124,7 +199,7 @@ impl Transfer {
             return true;
         };
         let at_risk = last.number == 0 || last.blocks() < SHORT_SLICE;
-        !at_risk || roster.connected().is_subset(last.known())
+        !at_risk || last.audience(roster.connected()).is_subset(last.known())
     }
 
     /// The length of the next slice: whole blocks, or the one block that is left and is shorter, or
@@ -146,12 +221,16 @@ impl Transfer {
     pub(super) fn poll_transmit(
         &mut self,
         now: Instant,
+        roster: &Roster,
         stats: &mut Stats,
         buffer: &mut [u8],
     ) -> Option<Transmit> {
+        if self.asynchronous {
+            self.retire(now);
+        }
         let transmit = match self.slices.is_empty() {
             true => self.keep_alive(now, buffer),
-            false => self.next_transmit(now, stats, buffer),
+            false => self.next_transmit(now, roster, stats, buffer),
         };
         if transmit.is_some() {
             self.spoke_at = now;
@@ -159,48 +238,120 @@ impl Transfer {
         transmit
     }
 
+    /// Without a way back: is done with a slice that was sent, and repeats the end.
+    fn retire(&mut self, now: Instant) {
+        let Some(front) = self.slices.front_mut() else {
+            return;
+        };
+        if !front.is_end() && front.is_to_ask() {
+            self.slices.pop_front();
+        } else if front.is_end() && front.is_to_ask() && self.fec.is_some() {
+            // Its FEC blocks were all that there is to be said.
+            front.asked(now, now + LAST_WORDS_INTERVAL);
+        } else if front.deadline().is_some_and(|deadline| deadline <= now) {
+            front.repeat();
+            self.finished = front.rxmit() >= LAST_WORDS;
+        }
+    }
+
     /// Says that the sender is still there, though the image's source has nothing more yet.
     fn keep_alive(&self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
         let last = self.last.filter(|_| self.spoke_at + KEEPALIVE <= now)?;
-        emit(self.destination, &Message::ReqAck(last), buffer)
+        emit(self.addresses.data, &Message::ReqAck(last), buffer)
     }
 
     fn next_transmit(
         &mut self,
         now: Instant,
+        roster: &Roster,
         stats: &mut Stats,
         buffer: &mut [u8],
     ) -> Option<Transmit> {
-        let destination = self.destination;
+        if self.finished {
+            return None;
+        }
         let front = self.slices.front_mut()?;
         if front.is_to_ask() {
-            front.asked(now, now + self.wait.duration());
+            let wait = match self.asynchronous {
+                true => LAST_WORDS_INTERVAL,
+                false => self.wait.duration(),
+            };
+            front.asked(now, now + wait);
             stats.requests += 1;
+            // Those who came after the slice was cut are not to answer.
+            let receivers = roster.connected();
+            let others = receivers.difference(&front.audience(receivers));
             let request = ReqAck {
                 slice: front.number,
                 slice_bytes: front.bytes,
                 rxmit: front.rxmit(),
-                ready: *front.ready(),
+                ready: front.ready().union(&others),
             };
-            return emit(destination, &Message::ReqAck(request), buffer);
+            return emit(self.addresses.data, &Message::ReqAck(request), buffer);
         }
-        let (slice, block, again) = self.slices.iter_mut().find_map(|slice| {
-            let (block, again) = slice.next_block()?;
-            Some((slice, block, again))
-        })?;
-        stats.blocks += 1;
-        stats.retransmitted += u64::from(again);
-        let header = Data {
-            slice: slice.number,
-            block,
-            slice_bytes: slice.bytes,
-            payload: &[],
-        };
-        let start = slice.base + u64::from(block) * u64::from(self.block_size);
-        let len = geometry::block_len(slice.bytes, self.block_size, block);
-        let mut transmit = emit(destination, &Message::Data(header), buffer)?;
-        transmit.payload = start..start + u64::from(len);
+        if !self.pace.is_due(now) {
+            return None;
+        }
+        if let Some(invitation) = self.invite(buffer) {
+            return Some(invitation);
+        }
+        let transmit = self.next_block(stats, buffer)?;
+        self.pace.sent(now, transmit.size(self.block_size));
         Some(transmit)
+    }
+
+    /// Tells others that they can join, shortly before the next slice begins.
+    fn invite(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
+        let offset = self.streaming?;
+        let is_time = |slice: &mut Slice| slice.take_invitation(offset);
+        if !self.slices.iter_mut().any(is_time) {
+            return None;
+        }
+        let (destination, hello) = self.addresses.invitation;
+        emit(destination, &Message::Hello(hello), buffer)
+    }
+
+    fn next_block(&mut self, stats: &mut Stats, buffer: &mut [u8]) -> Option<Transmit> {
+        let (slice, piece) = self.slices.iter_mut().find_map(|slice| {
+            let piece = slice.next_piece()?;
+            Some((slice, piece))
+        })?;
+        let (number, bytes) = (slice.number, slice.bytes);
+        match piece {
+            Piece::Data { block, again } => {
+                stats.blocks += 1;
+                stats.retransmitted += u64::from(again);
+                let header = Data {
+                    slice: number,
+                    block,
+                    slice_bytes: bytes,
+                    payload: &[],
+                };
+                let start = slice.base + u64::from(block) * u64::from(self.block_size);
+                let len = geometry::block_len(bytes, self.block_size, block);
+                let mut transmit = emit(self.addresses.data, &Message::Data(header), buffer)?;
+                transmit.payload = start..start + u64::from(len);
+                Some(transmit)
+            }
+            Piece::Fec(block) => {
+                stats.fec_blocks += 1;
+                let stripes = self.fec?.stripes();
+                let header = Fec {
+                    stripes,
+                    slice: number,
+                    block,
+                    slice_bytes: bytes,
+                    payload: &[],
+                };
+                let mut transmit = emit(self.addresses.data, &Message::Fec(header), buffer)?;
+                transmit.fec = Some(FecBlock {
+                    slice: number,
+                    stripe: block % stripes,
+                    row: block / stripes,
+                });
+                Some(transmit)
+            }
+        }
     }
 
     /// Takes OK or RETRANSMIT from a receiver that takes part.
@@ -233,14 +384,21 @@ impl Transfer {
 
     /// Repeats what was not answered in time, and drops those who never answer.
     pub(super) fn handle_timeout(&mut self, now: Instant, roster: &mut Roster) {
+        let awaited = self.awaited(roster);
         let Some(front) = self.slices.front_mut() else {
             return;
         };
-        if front.deadline().is_none_or(|deadline| deadline > now) {
+        let is_overdue = front.deadline().is_some_and(|deadline| deadline <= now);
+        if self.asynchronous || !is_overdue {
             return;
         }
-        if let Some(keep) = front.kept_at_limit(roster.connected(), self.retries_until_drop) {
-            roster.drop_all_but(&keep);
+        if let (Some(limit), Some(asked_at)) = (self.drop_after, front.asked_at()) {
+            roster.drop_silent(&awaited, asked_at, now, limit);
+        }
+        let audience = front.audience(roster.connected());
+        if let Some(keep) = front.kept_at_limit(&audience, self.retries_until_drop) {
+            let others = roster.connected().difference(&audience);
+            roster.drop_all_but(&keep.union(&others));
         }
         if !front.time_out() {
             self.wait.unanswered();
@@ -249,15 +407,24 @@ impl Transfer {
 
     /// Moves on past slices that everyone has; true if the transfer is over.
     pub(super) fn settle(&mut self, roster: &Roster) -> bool {
+        if self.asynchronous {
+            return self.finished;
+        }
         let receivers = roster.connected();
         while let Some(front) = self.slices.front_mut() {
-            if front.is_unsent() || !receivers.is_subset(front.ready()) {
-                front.resend_if_all_answered(receivers);
+            let audience = front.audience(receivers);
+            if front.is_unsent() || !audience.is_subset(front.ready()) {
+                front.resend_if_all_answered(&audience);
                 return receivers.is_empty();
             }
             self.size.learn(front.blocks(), front.is_lossy());
-            if front.is_end() {
+            if front.is_end() && (audience == *receivers) {
                 return true;
+            }
+            if front.is_end() {
+                // Those who came last have nothing to wait for but the end.
+                front.widen(receivers);
+                return false;
             }
             self.last = Some(ReqAck {
                 slice: front.number,
@@ -280,7 +447,7 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::wire::{MAX_CONTROL_LEN, SliceOk};
+    use crate::wire::{Capabilities, HelloKind, MAX_CONTROL_LEN, SliceOk};
 
     const NOW: Instant = Instant::ZERO;
     const BLOCK: u64 = 1456;
@@ -290,7 +457,7 @@ mod tests {
         let mut buffer = [0; MAX_CONTROL_LEN];
         loop {
             transfer.cut(supplied, true, roster);
-            let sent = transfer.poll_transmit(NOW, &mut Stats::default(), &mut buffer);
+            let sent = transfer.poll_transmit(NOW, roster, &mut Stats::default(), &mut buffer);
             if sent.is_none() {
                 return transfer.slices.back().unwrap().number;
             }
@@ -304,7 +471,17 @@ mod tests {
         for port in [1, 2] {
             roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         }
-        let mut transfer = Transfer::new(&Config::default(), nobody);
+        let hello = Hello {
+            kind: HelloKind::Streaming,
+            capabilities: Capabilities::STOCK,
+            data_address: Ipv4Addr::UNSPECIFIED,
+            block_size: 1456,
+        };
+        let addresses = Addresses {
+            data: nobody,
+            invitation: (nobody, hello),
+        };
+        let mut transfer = Transfer::new(&Config::default(), addresses);
         // Slices 0 to 2 of 112 blocks, slice 3 of 15, and the end.
         let supplied = (3 * 112 + 15) * BLOCK;
         let mut ok = |transfer: &mut Transfer, number, slice| {

@@ -20,11 +20,15 @@ pub(super) struct AnswerWait {
     answer_time: u64,
     /// Rounds since anyone answered.
     unanswered: u32,
+    /// Never more than this.
+    most: Duration,
 }
 
 impl AnswerWait {
-    pub(super) fn new() -> Self {
+    /// Waits that leave time for several rounds within `drop_after`.
+    pub(super) fn new(drop_after: Option<Duration>) -> Self {
         Self {
+            most: drop_after.map_or(MOST, |after| (after / 4).clamp(LEAST, MOST)),
             answer_time: FIRST.as_micros() as u64,
             unanswered: 0,
         }
@@ -57,11 +61,11 @@ impl AnswerWait {
     pub(super) fn duration(&self) -> Duration {
         let usual = Duration::from_micros(self.answer_time + self.answer_time / 10).max(LEAST);
         let (mut wait, mut unanswered) = (usual, self.unanswered);
-        while wait < MOST && unanswered > 0 {
+        while wait < self.most && unanswered > 0 {
             wait += wait / 2;
             unanswered -= 1;
         }
-        wait.min(MOST)
+        wait.min(self.most)
     }
 }
 
@@ -78,12 +82,12 @@ mod tests {
 
     #[test]
     fn starts_at_a_tenth_over_10_ms() {
-        assert_eq!(AnswerWait::new().duration(), Duration::from_millis(11));
+        assert_eq!(AnswerWait::new(None).duration(), Duration::from_millis(11));
     }
 
     #[test]
     fn follows_slow_answers_at_once_and_fast_ones_slowly() {
-        let mut wait = AnswerWait::new();
+        let mut wait = AnswerWait::new(None);
         assert!(after(&mut wait, &[100_000]) > 55_000);
         assert!(after(&mut wait, &[1_000]) > 50_000);
         assert!(after(&mut wait, &[1_000; 100]) < 2_000);
@@ -92,7 +96,7 @@ mod tests {
 
     #[test]
     fn silence_lengthens_it_to_a_second_and_an_answer_ends_that() {
-        let mut wait = AnswerWait::new();
+        let mut wait = AnswerWait::new(None);
         let mut last = wait.duration();
         for _ in 0..12 {
             wait.unanswered();
@@ -108,7 +112,7 @@ mod tests {
 
     #[test]
     fn silence_lengthens_the_shortest_wait_too() {
-        let mut wait = AnswerWait::new();
+        let mut wait = AnswerWait::new(None);
         assert_eq!(after(&mut wait, &[0; 400]), 1_000);
         let waited: Duration = (0..200)
             .map(|_| {

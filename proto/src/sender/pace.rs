@@ -1,0 +1,100 @@
+//! The rate at which blocks are sent, if it is limited.
+//!
+//! Datagrams are spread evenly. What was late may be caught up with for a moment only: a burst is
+//! what makes slow links and full buffers lose (docs/protocol.md, "Async").
+
+use crate::time::{Duration, Instant};
+
+/// Bytes of the IP and UDP headers of each datagram, which count too.
+const HEADERS: usize = 28;
+
+/// How far sending may fall behind and catch up. Chosen: callers wake no more exactly than this.
+const SLACK: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Bits a second; `None` for no limit.
+    bitrate: Option<u64>,
+    /// When the next datagram may be sent.
+    next_at: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(bitrate: Option<u64>) -> Self {
+        Self {
+            bitrate: bitrate.filter(|&bitrate| bitrate > 0),
+            next_at: Instant::ZERO,
+        }
+    }
+
+    /// When the next datagram may be sent.
+    pub(super) fn due(&self) -> Instant {
+        self.next_at
+    }
+
+    /// Whether a datagram may be sent.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next_at <= now
+    }
+
+    /// Notes that a datagram with `len` bytes was sent.
+    pub(super) fn sent(&mut self, now: Instant, len: usize) {
+        let Some(bitrate) = self.bitrate else {
+            return;
+        };
+        let bits = (len + HEADERS) as u64 * 8;
+        let cost = Duration::from_nanos(bits.saturating_mul(1_000_000_000) / bitrate);
+        let earliest = now.before(SLACK.max(2 * cost));
+        self.next_at = self.next_at.max(earliest) + cost;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Datagrams of 1472 bytes that go out in `millis`, by a caller who comes every 100 us.
+    fn sent(pace: &mut Pace, from: u64, millis: u64) -> u64 {
+        let mut count = 0;
+        for tick in 0..millis * 10 {
+            let now = Instant::from_micros(from + tick * 100);
+            while pace.is_due(now) {
+                pace.sent(now, 1472);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn the_rate_counts_ip_packets() {
+        let mut pace = Pace::new(Some(12_000_000));
+        let count = sent(&mut pace, 1_000_000, 1000);
+        assert!((1000..=1003).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_pause_is_not_caught_up_with() {
+        let mut pace = Pace::new(Some(12_000_000));
+        sent(&mut pace, 1_000_000, 10);
+        let count = sent(&mut pace, 60_000_000, 10);
+        assert!((10..=13).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn slow_rates_are_kept_too() {
+        let mut pace = Pace::new(Some(1200));
+        let count = sent(&mut pace, 1_000_000, 100_000);
+        assert!((10..=13).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn without_a_limit_nothing_waits() {
+        for mut pace in [Pace::new(None), Pace::new(Some(0))] {
+            for _ in 0..1000 {
+                assert!(pace.is_due(Instant::ZERO));
+                pace.sent(Instant::ZERO, 1472);
+            }
+        }
+    }
+}
