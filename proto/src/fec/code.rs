@@ -320,14 +320,14 @@ mod tests {
 
     #[test]
     fn any_k_of_a_small_stripe_rebuild_it() {
-        for count in 1..=4 {
-            for lost in 0..1_usize << count {
-                let lost: Vec<usize> = (0..count).filter(|at| lost >> at & 1 == 1).collect();
-                for rows in 0..1_usize << 5 {
-                    let rows: Vec<u16> = (0..5).filter(|at| rows >> at & 1 == 1).collect();
-                    if rows.len() == lost.len() {
-                        lose_and_rebuild(count as u64, count, 5, &lost, &rows);
-                    }
+        let members = |set: usize| (0..5).filter(move |at| set >> at & 1 == 1);
+        for (count, rows) in (1..=4).flat_map(|count| (0..1 << 5).map(move |rows| (count, rows))) {
+            for lost in 0..1 << count {
+                let (lost, rows): (Vec<usize>, Vec<usize>) =
+                    (members(lost).collect(), members(rows).collect());
+                let rows: Vec<u16> = rows.iter().map(|&row| row as u16).collect();
+                if rows.len() == lost.len() {
+                    lose_and_rebuild(count as u64, count, 5, &lost, &rows);
                 }
             }
         }

@@ -52,7 +52,7 @@ pub(super) const fn invert(a: u8) -> u8 {
 /// What column `column` counts in row `row`: the inverse of `(128 + row) XOR column`, which is not
 /// 0 as long as both are below 128.
 pub(super) const fn coefficient(row: u8, column: u8) -> u8 {
-    invert((128 + row % 128) ^ column % 128)
+    invert((128 + row % 128) ^ (column % 128))
 }
 
 /// Adds `factor` times `source` to `target`, byte by byte, as far as both go.
@@ -87,7 +87,7 @@ fn multiply_word(factor: u8, word: u64) -> u64 {
         let mask = u64::from(factor >> bit & 1).wrapping_neg();
         product ^= power & mask;
         let high = power >> 7 & LOW_BITS;
-        power = (power & !(LOW_BITS << 7)) << 1 ^ high * u64::from(POLYNOMIAL);
+        power = ((power & !(LOW_BITS << 7)) << 1) ^ (high * u64::from(POLYNOMIAL));
     }
     product
 }
@@ -116,19 +116,13 @@ mod tests {
     #[test]
     fn words_multiply_as_bytes_do() {
         let source: Vec<u8> = (0..=255).collect();
-        for factor in 0..=255 {
-            for len in [0, 1, 7, 8, 9, 255, 256] {
-                let mut target = [0xa5; 256];
-                add_multiple(factor, &source[..len], &mut target);
-                for (at, &byte) in target.iter().enumerate() {
-                    let added = if at < len {
-                        multiply(factor, source[at])
-                    } else {
-                        0
-                    };
-                    assert_eq!(byte, 0xa5 ^ added, "{factor} x {at}");
-                }
-            }
+        let lens = [0, 1, 7, 8, 9, 255, 256];
+        for (factor, len) in (0..=255).flat_map(|factor| lens.map(|len| (factor, len))) {
+            let mut target = [0xa5; 256];
+            add_multiple(factor, &source[..len], &mut target);
+            let product = |at: usize| source[..len].get(at).map_or(0, |&b| multiply(factor, b));
+            let expected: Vec<u8> = (0..256).map(|at| 0xa5 ^ product(at)).collect();
+            assert_eq!(target[..], expected, "{factor} x {len} bytes");
         }
     }
 }

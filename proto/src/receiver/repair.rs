@@ -19,10 +19,6 @@ const DATA: u8 = u8::MAX;
 pub struct Repair(Work);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "without a heap the largest variant sets the size"
-)]
 enum Work {
     Rebuild(Stripe),
     Zero { slice: Extent, received: BitSet },

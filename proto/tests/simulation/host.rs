@@ -1,8 +1,9 @@
 //! A simulated receiving machine: the protocol's machine, memory for blocks, and a disk.
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use ironcast_proto::receiver::{Config, Event, Failure, Receiver};
+use ironcast_proto::receiver::{Block, Config, Event, Failure, Receiver};
 use ironcast_proto::time::Instant;
 
 /// Bytes that are written in one go.
@@ -22,6 +23,8 @@ pub struct Host {
     length: Option<u64>,
     /// From when on the machine is without power.
     pub dies_at: Option<Instant>,
+    /// The sender's slice that the stream began with, if this one joined late.
+    pub joined: Option<u32>,
     /// Disk bytes after which writing fails.
     pub fails_after: Option<usize>,
     pub result: Option<Result<(), Failure>>,
@@ -40,6 +43,7 @@ impl Host {
             busy_until: now,
             length: None,
             dies_at: None,
+            joined: None,
             fails_after: None,
             result: None,
             finished_at: None,
@@ -54,10 +58,16 @@ impl Host {
         self.is_dead(now) || self.result.is_some()
     }
 
-    pub fn receive(&mut self, now: Instant, from: std::net::SocketAddrV4, bytes: &[u8]) {
-        let Some(block) = self.machine.handle_datagram(now, from, bytes) else {
-            return;
-        };
+    pub fn receive(&mut self, now: Instant, from: SocketAddrV4, bytes: &[u8]) {
+        if let Some(block) = self.machine.handle_datagram(now, from, bytes) {
+            self.put(&block);
+        }
+        while let Some(repair) = self.machine.poll_repair() {
+            repair.apply(&mut self.ring);
+        }
+    }
+
+    fn put(&mut self, block: &Block<'_>) {
         let written = self.disk.len() as u64;
         let end = block.offset + block.payload.len() as u64;
         assert!(
@@ -79,6 +89,7 @@ impl Host {
         while let Some(event) = self.machine.poll_event() {
             match event {
                 Event::Ended { bytes } => self.length = Some(bytes),
+                Event::Joined { slice } => self.joined = Some(slice),
                 Event::Finished(result) => {
                     assert!(self.result.is_none(), "P5: a second result");
                     self.result = Some(result);

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod forward;
 mod host;
 mod network;
 mod random;
@@ -169,11 +170,12 @@ fn p8_32_receivers_take_no_more_than_a_tenth_longer_than_one() {
 }
 
 #[test]
-fn p3_a_receiver_that_dies_delays_the_others_by_what_the_retries_allow() {
+fn p3_without_a_limit_in_time_a_dead_receiver_costs_what_the_retries_allow() {
     for retries in [20, 50, 200] {
         for duplex in [Duplex::Full, Duplex::Half] {
             let mut scenario = Scenario::new(11, 8, 2_000_000).conditions(rough(1.0));
             scenario.sender.retries_until_drop = retries;
+            scenario.sender.drop_after = None;
             scenario.sender.duplex = duplex;
             let mut world = scenario.build();
             world.run_to_start();

@@ -1,12 +1,15 @@
 //! One sender, its receivers, the network between them, and the clock.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Range;
 use std::time::Duration;
 
+use ironcast_proto::fec::{self, Layout};
 use ironcast_proto::receiver;
-use ironcast_proto::sender::{self, Event, Outcome, Sender, StartRules};
+use ironcast_proto::sender::{self, Encode, Event, FecBlock, Outcome, Sender, StartRules};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 
@@ -102,11 +105,16 @@ pub struct World {
     /// Each receiver's links, down and up.
     links: Vec<(Link, Link)>,
     sender_free_at: Instant,
+    fec: Option<Layout>,
+    block_size: u16,
+    /// Stream bytes of the slices whose FEC blocks have been made.
+    encoded: HashMap<u32, Range<u64>>,
 }
 
 impl World {
     fn new(scenario: Scenario) -> Self {
         let now = Instant::from_micros(1);
+        let (fec, block_size) = (scenario.sender.fec, scenario.sender.block_size);
         let mut sender = Box::new(Sender::new(scenario.sender, now));
         if scenario.source_pauses.is_none() {
             sender.supply(scenario.image.len() as u64, true);
@@ -127,6 +135,9 @@ impl World {
             network: Network::new(scenario.seed ^ 0x5eed),
             links: vec![(Link::new(scenario.down), Link::new(scenario.up)); scenario.receivers],
             sender_free_at: now,
+            fec,
+            block_size,
+            encoded: HashMap::new(),
         }
     }
 
@@ -175,6 +186,10 @@ impl World {
     pub fn is_over(&self) -> bool {
         let sender_done = self.outcome.is_some() || self.is_sender_dead();
         sender_done && self.hosts.iter().all(|host| host.is_done(self.now))
+    }
+
+    pub fn image(&self) -> &[u8] {
+        &self.image
     }
 
     pub fn digest(&self) -> u64 {
@@ -256,15 +271,50 @@ impl World {
         }
     }
 
+    /// Puts a receiver in the place of one, as of now.
+    pub fn start_host(&mut self, receiver: usize, config: receiver::Config) {
+        self.hosts[receiver] = Host::new(config, self.now);
+    }
+
+    /// Makes the FEC blocks that are asked for; true if there were any.
+    fn encode(&mut self) -> bool {
+        let before = self.encoded.len();
+        while let Some(Encode { slice, range }) = self.sender.poll_encode() {
+            assert!(range.end <= self.image.len() as u64);
+            self.encoded.insert(slice, range);
+            self.sender.encoded(slice);
+        }
+        self.encoded.len() > before
+    }
+
+    fn fec_block(&self, block: FecBlock) -> Vec<u8> {
+        let range = self.encoded.get(&block.slice).expect("it was encoded");
+        let bytes = &self.image[range.start as usize..range.end as usize];
+        let stripes = usize::from(self.fec.expect("there is FEC").stripes());
+        let columns = bytes
+            .chunks(usize::from(self.block_size))
+            .skip(usize::from(block.stripe))
+            .step_by(stripes);
+        let mut parity = vec![0; usize::from(self.block_size)];
+        fec::encode(block.row, columns, &mut parity);
+        parity
+    }
+
     fn transmit_sender(&mut self) {
         let mut buffer = [0; MAX_CONTROL_LEN];
         while self.sender_free_at <= self.now {
             let Some(transmit) = self.sender.poll_transmit(self.now, &mut buffer) else {
+                if self.encode() {
+                    continue;
+                }
                 return;
             };
             let mut bytes = buffer[..transmit.len].to_vec();
             let payload = transmit.payload.start as usize..transmit.payload.end as usize;
             bytes.extend_from_slice(&self.image[payload]);
+            if let Some(block) = transmit.fec {
+                bytes.extend_from_slice(&self.fec_block(block));
+            }
             let bits = (bytes.len() + FRAMING) as u64 * 8;
             self.sender_free_at =
                 self.now + Duration::from_micros((bits * 1_000_000).div_ceil(LINK_RATE));
