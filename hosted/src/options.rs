@@ -277,6 +277,55 @@ fn is_given(matches: &ArgMatches, option: &Unsupported) -> bool {
     matches.value_source(option.long) == Some(ValueSource::CommandLine)
 }
 
+/// Reads a rate in bits a second: a number, and perhaps k, m or g for thousands, millions and
+/// thousands of millions, which may be spelt kbit, Mbit/s and the like.
+///
+/// # Errors
+/// If it is none, or 0.
+pub fn parse_bitrate(text: &str) -> Result<u64, String> {
+    let error = || "not a rate in bits a second, such as 900k, 80m or 1.5g".to_owned();
+    let unit_at = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let unit = unit.to_ascii_lowercase();
+    let unit = unit.strip_suffix("/s").unwrap_or(&unit);
+    let unit = unit
+        .strip_suffix("bit")
+        .or(unit.strip_suffix("bps"))
+        .unwrap_or(unit);
+    let factor = match unit {
+        "" => 1.0,
+        "k" => 1e3,
+        "m" => 1e6,
+        "g" => 1e9,
+        _ => return Err(error()),
+    };
+    let number: f64 = number.trim_end().parse().map_err(|_| error())?;
+    let bitrate = number * factor;
+    if !(1.0..=1e15).contains(&bitrate) {
+        return Err(error());
+    }
+    // In range, so nothing but a fraction of a bit is cut off.
+    Ok(bitrate as u64)
+}
+
+/// Reads a number of seconds, which may have a fraction or a unit: 5, 0.5, 500ms, 2s, 1m.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let error = || "not a time in seconds, such as 5, 0.5 or 500ms".to_owned();
+    let unit_at = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "m" | "min" => 60.0,
+        _ => return Err(error()),
+    };
+    let number: f64 = number.parse().map_err(|_| error())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| error())
+}
+
 /// Reads a number of seconds.
 ///
 /// # Errors
@@ -384,6 +433,32 @@ mod tests {
         );
         let unknown = parsed(&["--nothing"]).unwrap_err();
         assert!(matches!(unknown, OptionsError::CommandLine(_)));
+    }
+
+    #[test]
+    fn rates_and_times_have_units() {
+        for (text, bits) in [
+            ("9600", 9600),
+            ("10m", 10_000_000),
+            ("1.5G", 1_500_000_000),
+            ("900kbit/s", 900_000),
+            ("80Mbps", 80_000_000),
+        ] {
+            assert_eq!(parse_bitrate(text), Ok(bits), "{text}");
+        }
+        for wrong in ["", "m", "10x", "-1", "0", "nan", "inf", "1e30", "10 m b"] {
+            assert!(parse_bitrate(wrong).is_err(), "{wrong}");
+        }
+        for (text, millis) in [("5", 5000), ("0.25", 250), ("750ms", 750), ("2m", 120_000)] {
+            assert_eq!(
+                parse_time(text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
+        }
+        for wrong in ["", "s", "-1", "nan", "inf", "1h", "1e40"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct Options {
     #[command(flatten)]
     time: TimeOptions,
 
+    #[command(flatten)]
+    forward: ForwardOptions,
+
     /// What is shown, and the keyboard.
     #[command(flatten)]
     pub display: DisplayOptions,
@@ -67,6 +70,19 @@ struct TimeOptions {
     exit_wait: Option<Duration>,
 }
 
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Senders that take no answers")]
+struct ForwardOptions {
+    /// Go on when data was lost that nobody will send again, with zeroes in its place; the exit
+    /// status is 4 then
+    #[arg(long, short = 'Z')]
+    ignore_lost_data: bool,
+
+    /// Say nothing: take what a sender sends to others, or to whoever listens
+    #[arg(long, short = 'd')]
+    passive: bool,
+}
+
 /// What the stock receiver is called.
 const STOCK: &str = "udp-receiver";
 
@@ -79,12 +95,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
         Some('x'),
         "the position behind --pipe",
     ),
-    Unsupported::flag(
-        "ignore-lost-data",
-        Some('Z'),
-        "going on without what was lost",
-    ),
-    Unsupported::flag("passive", Some('d'), "receiving without a word"),
 ];
 
 impl Options {
@@ -128,6 +138,8 @@ impl Options {
             exit_wait: self.time.exit_wait.unwrap_or(default.exit_wait),
             sender_timeout: self.time.receive_timeout.unwrap_or(default.sender_timeout),
             start_timeout: self.time.start_timeout,
+            passive: self.forward.passive,
+            ignore_lost_data: self.forward.ignore_lost_data,
             ..default
         }
     }
@@ -215,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused() {
-        for line in ["--pipe cat", "-l log", "--ignore", "-d", "-x 1"] {
+        for line in ["--pipe cat", "-l log", "-x 1"] {
             let error = parsed(line).unwrap_err();
             assert!(matches!(error, OptionsError::Unsupported { .. }), "{line}");
         }

@@ -85,13 +85,23 @@ fn event_text(event: &Event) -> Option<String> {
             Standing::Connected => format!("New connection from {} (#{number})", address.ip()),
             Standing::Completed => return None,
             Standing::Left => format!("Disconnecting #{number} ({}): it left", address.ip()),
-            Standing::Dropped => {
-                format!("Dropping #{number} ({}): it does not answer", address.ip())
-            }
+            Standing::Dropped => format!(
+                "Dropping #{number} ({}): it does not get its data in --retries-until-drop rounds",
+                address.ip()
+            ),
+            Standing::Silent => format!(
+                "Dropping #{number} ({}): it says nothing any more (--drop-after)",
+                address.ip()
+            ),
+            Standing::Restarted => format!(
+                "Dropping #{number} ({}): it was restarted in the middle of the transfer",
+                address.ip()
+            ),
         },
         Event::Refused { address } => {
             format!("Refused {}: there is no place for it", address.ip())
         }
+        Event::Started { receivers: 0 } => "Starting transfer to whoever listens".to_owned(),
         Event::Started { receivers } => format!("Starting transfer to {}", count(*receivers)),
         Event::Finished(_) => return None,
     })
@@ -137,6 +147,11 @@ fn ending_text(summary: &Summary) -> String {
     } = summary.progress;
     match summary.ending {
         Ending::Finished(outcome) => outcome_text(outcome, summary.progress.running),
+        Ending::Sent(bytes) => format!(
+            "{} bytes sent, in {:.1} s. Nobody could acknowledge them (--async): ask the receivers.",
+            Spaced(bytes),
+            summary.progress.running.unwrap_or_default().as_secs_f64(),
+        ),
         Ending::Stopped(signal) if summary.progress.running.is_some() => format!(
             "Stopped by {signal} in the middle: {} acknowledged {} bytes. They have no complete \
              image, and will notice that by their own timeouts.",

@@ -9,6 +9,7 @@
 pub mod options;
 
 mod display;
+mod encoder;
 mod source;
 mod transfer;
 

@@ -41,7 +41,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     display.finish(&summary);
     Ok(match summary.ending {
         Ending::Finished(Outcome { completed: 0, .. }) => ExitStatus::TransferFailed,
-        Ending::Finished(Outcome { lost: 0, .. }) => ExitStatus::Success,
+        Ending::Sent(_) | Ending::Finished(Outcome { lost: 0, .. }) => ExitStatus::Success,
         Ending::Finished(_) => ExitStatus::SomeLost,
         Ending::Stopped(signal) => ExitStatus::Stopped(signal),
         Ending::NotStarted => ExitStatus::NotStarted,

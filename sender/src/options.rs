@@ -11,10 +11,11 @@ use std::time::Duration;
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use ironcast_hosted::options::{
-    self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_milliseconds,
-    parse_seconds,
+    self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_bitrate,
+    parse_milliseconds, parse_seconds, parse_time,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
+use ironcast_proto::fec::Layout;
 use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
 use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 
@@ -36,6 +37,9 @@ pub struct Options {
 
     #[command(flatten)]
     data: DataOptions,
+
+    #[command(flatten)]
+    forward: ForwardOptions,
 
     /// What is shown, and the keyboard.
     #[command(flatten)]
@@ -127,9 +131,46 @@ struct DataOptions {
     #[arg(default_value_t = 200)]
     retries_until_drop: u32,
 
+    /// Drop a receiver that is waited for when it has said nothing for so long; 0: only by
+    /// --retries-until-drop. In seconds, or with a unit: 500ms
+    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_time)]
+    drop_after: Duration,
+
+    /// Most bits a second, with their IP headers: 900k, 80m, 1.5g [default: no limit]
+    #[arg(long, short = 'r', value_name = "RATE", value_parser = parse_bitrate)]
+    #[arg(alias = "max_bitrate")]
+    max_bitrate: Option<u64>,
+
+    /// Follow the network's own queue, as this program always does: it waits where that is full
+    #[arg(long, short = 'A')]
+    autorate: bool,
+
     /// Bytes of the system's memory for packets to be sent [default: the system's]
     #[arg(long, short = 's', value_name = "BYTES", value_parser = parse_size)]
     sendbuf: Option<usize>,
+}
+
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Redundancy, and receivers without a way back")]
+struct ForwardOptions {
+    /// Add redundancy: deal the blocks of a slice into so many stripes of so many blocks, and add
+    /// so many blocks to each. 8x8/128 is a good choice; without the last number it is 128, or
+    /// less if there are more than 8 stripes
+    #[arg(long, short = 'F', value_name = "STRIPESxREDUNDANCY/STRIPESIZE")]
+    fec: Option<Layout>,
+
+    /// Send without waiting for anyone: receivers don't connect, and can't ask for what they lack.
+    /// To be used with --fec, --max-bitrate and one of the start rules
+    #[arg(long = "async", short = 'a')]
+    asynchronous: bool,
+
+    /// Let receivers join while the transfer goes on; they get the rest of the image
+    #[arg(long, short = 'Z')]
+    streaming: bool,
+
+    /// With --streaming: tell receivers that they can join so many blocks before each slice's end
+    #[arg(long, short = 'Y', value_name = "BLOCKS", default_value_t = 50)]
+    rehello_offset: u16,
 }
 
 /// What the stock sender is called.
@@ -138,27 +179,10 @@ const STOCK: &str = "udp-sender";
 /// udp-sender's options that are refused for now.
 pub const UNSUPPORTED: &[Unsupported] = &[
     Unsupported::valued("pipe", Some('p'), "a command that the data goes through"),
-    Unsupported::flag("async", Some('a'), "transfers without a way back"),
-    Unsupported::valued("fec", Some('F'), "forward error correction"),
-    Unsupported {
-        aliases: &["max_bitrate"],
-        ..Unsupported::valued("max-bitrate", Some('r'), "a limit to the rate")
-    },
-    Unsupported::flag(
-        "autorate",
-        Some('A'),
-        "a rate that follows the network's queue",
-    ),
     Unsupported::valued(
         "rate-governor",
         Some('g'),
         "a loadable module that sets the rate",
-    ),
-    Unsupported::flag("streaming", Some('Z'), "receivers that join in the middle"),
-    Unsupported::valued(
-        "rehello-offset",
-        None,
-        "when receivers are told that they can join",
     ),
     Unsupported::valued("log", Some('l'), "a log file"),
     Unsupported::valued("bw-period", None, "the rate of each period in the log file"),
@@ -225,6 +249,14 @@ impl Options {
             },
             start: self.start.rules(),
             retries_until_drop: data.retries_until_drop,
+            drop_after: Some(data.drop_after).filter(|after| !after.is_zero()),
+            fec: self.forward.fec,
+            asynchronous: self.forward.asynchronous,
+            streaming: self
+                .forward
+                .streaming
+                .then_some(self.forward.rehello_offset),
+            max_bitrate: data.max_bitrate,
         }
     }
 }

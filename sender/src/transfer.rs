@@ -15,6 +15,7 @@ use ironcast_proto::sender::{Config, Event, Outcome, Sender, Stats, Transmit};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 
+use crate::encoder::Encoder;
 use crate::source::{Source, SourceError};
 
 /// Datagrams sent between looks at what has arrived. An answer waits for no more than these.
@@ -80,6 +81,9 @@ pub trait Observer {
 pub enum Ending {
     /// The machine brought it to its end.
     Finished(Outcome),
+    /// All of so many bytes was sent to whoever listened: in an asynchronous transfer nobody can
+    /// acknowledge anything.
+    Sent(u64),
     /// A signal ended it. There is no message that tells the receivers.
     Stopped(Signal),
     /// It did not start in time.
@@ -104,6 +108,8 @@ pub enum SendError {
     Source(SourceError),
     /// The sockets can't be opened.
     Network(EndpointError),
+    /// There are no resources for making FEC blocks.
+    Encoder(io::Error),
     /// The system can't wait for events.
     Wait(io::Error),
 }
@@ -113,6 +119,7 @@ impl fmt::Display for SendError {
         match self {
             Self::Source(error) => error.fmt(f),
             Self::Network(error) => error.fmt(f),
+            Self::Encoder(_) => f.write_str("can't start the thread that makes FEC blocks"),
             Self::Wait(_) => f.write_str("can't wait for network events"),
         }
     }
@@ -123,7 +130,7 @@ impl Error for SendError {
         match self {
             Self::Source(error) => error.source(),
             Self::Network(error) => error.source(),
-            Self::Wait(error) => Some(error),
+            Self::Encoder(error) | Self::Wait(error) => Some(error),
         }
     }
 }
@@ -158,13 +165,20 @@ pub fn send(
     let port = protocol.port_base.wrapping_add(1);
     let mut endpoint = Endpoint::open(&settings.interface, port, settings.ttl, sizes)?;
     endpoint.join(protocol.control_address)?;
+    let encoder = protocol
+        .fec
+        .map(|layout| Encoder::start(layout, protocol.block_size))
+        .transpose()
+        .map_err(SendError::Encoder)?;
     let clock = Clock::start();
     let now = clock.now();
     let mut transfer = Transfer {
         clock,
         endpoint,
         source,
+        encoder,
         machine: Box::new(Sender::new(protocol.clone(), now)),
+        asynchronous: protocol.asynchronous,
         start_deadline: settings.start_timeout.map(|timeout| now + timeout),
         started: None,
         header: [0; MAX_CONTROL_LEN],
@@ -184,7 +198,11 @@ struct Transfer {
     clock: Clock,
     endpoint: Endpoint,
     source: Source,
+    /// Makes FEC blocks, if there are to be any.
+    encoder: Option<Encoder>,
     machine: Box<Sender>,
+    /// Whether nobody answers.
+    asynchronous: bool,
     /// When to give up waiting for the start; `None` for never, and after the start.
     start_deadline: Option<Instant>,
     /// When the transfer started.
@@ -218,10 +236,15 @@ impl Transfer {
             self.machine.handle_timeout(now);
             let (end, complete) = self.source.advance()?;
             self.machine.supply(end, complete);
+            self.encode();
             let burst = self.send_burst(now, observer);
+            self.encode();
             self.source.release(self.machine.needed_from());
             if let Some(outcome) = self.tell_events(now, operator, observer) {
-                return Ok(Ending::Finished(outcome));
+                return Ok(match self.asynchronous {
+                    true => Ending::Sent(outcome.bytes),
+                    false => Ending::Finished(outcome),
+                });
             }
             match operator.poll_command() {
                 Some(Command::Stop(signal)) => return Ok(Ending::Stopped(signal)),
@@ -240,6 +263,19 @@ impl Transfer {
         }
     }
 
+    /// Has the FEC blocks made that the machine will ask for.
+    fn encode(&mut self) {
+        let Some(encoder) = &mut self.encoder else {
+            return;
+        };
+        while let Some(encode) = self.machine.poll_encode() {
+            encoder.begin(&encode, &self.source);
+        }
+        while let Some(slice) = encoder.poll_done() {
+            self.machine.encoded(slice);
+        }
+    }
+
     /// Sends until there is nothing more to send, or for a while.
     fn send_burst(&mut self, now: Instant, observer: &mut dyn Observer) -> Burst {
         for _ in 0..BURST {
@@ -250,7 +286,10 @@ impl Transfer {
                     None => return Burst::Done,
                 },
             };
-            let payload = self.source.block(transmit.payload.clone());
+            let payload = match (transmit.fec, &self.encoder) {
+                (Some(block), Some(encoder)) => encoder.block(block),
+                _ => self.source.block(transmit.payload.clone()),
+            };
             let parts = [
                 IoSlice::new(&self.header[..transmit.len]),
                 IoSlice::new(payload),
@@ -305,7 +344,8 @@ impl Transfer {
             .or_at(observer.progress_due())
             .or_at(self.start_deadline);
         let [signals, keyboard] = operator.wake_fds();
-        let others = [signals, keyboard, Some(self.source.wake_fd())];
+        let encoder = self.encoder.as_ref().map(Encoder::wake_fd);
+        let others = [signals, keyboard, Some(self.source.wake_fd()), encoder];
         let blocked = burst == Burst::Blocked;
         wait(&mut self.endpoint, &others, blocked, now, wake)?;
         self.source.rearm();

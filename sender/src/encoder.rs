@@ -1,0 +1,215 @@
+//! FEC blocks, made by a thread of their own while the slice's data are being sent.
+//!
+//! A slice's bytes are copied for it: the image's memory goes back to its reader as soon as the
+//! receivers have the slice. Few slices are in flight, so their memory is fixed and used again.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use ironcast_proto::fec::{self, Layout};
+use ironcast_proto::sender::{Encode, FecBlock};
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::source::Source;
+
+/// Slices whose FEC blocks are kept: two in flight, and the one before, for its last datagram may
+/// wait for room.
+const SLICES_KEPT: usize = 3;
+
+/// Makes FEC blocks.
+#[derive(Debug)]
+pub struct Encoder {
+    layout: Layout,
+    block_size: usize,
+    jobs: Sender<Job>,
+    done: Receiver<Job>,
+    wake: Arc<OwnedFd>,
+    /// Slices that are done, oldest first.
+    ready: VecDeque<Job>,
+}
+
+/// A slice and its FEC blocks.
+#[derive(Debug, Default)]
+struct Job {
+    slice: u32,
+    data: Vec<u8>,
+    /// All FEC blocks, in the order of their numbers.
+    blocks: Vec<u8>,
+}
+
+impl Job {
+    /// Makes the FEC blocks.
+    fn encode(&mut self, layout: Layout, block_size: usize) {
+        let stripes = usize::from(layout.stripes());
+        self.blocks
+            .resize(usize::from(layout.fec_blocks()) * block_size, 0);
+        for (number, parity) in self.blocks.chunks_exact_mut(block_size).enumerate() {
+            let (row, stripe) = (number / stripes, number % stripes);
+            let columns = self.data.chunks(block_size).skip(stripe).step_by(stripes);
+            fec::encode(row as u16, columns, parity);
+        }
+    }
+}
+
+impl Encoder {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system has no resources for it.
+    pub fn start(layout: Layout, block_size: u16) -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let wake = Arc::new(eventfd(0, flags)?);
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let (finished, done) = mpsc::channel();
+        let block_size = usize::from(block_size).max(1);
+        let worker_wake = Arc::clone(&wake);
+        thread::Builder::new()
+            .name("fec".to_owned())
+            .spawn(move || {
+                for mut job in todo {
+                    job.encode(layout, block_size);
+                    if finished.send(job).is_err() {
+                        return;
+                    }
+                    // It can only be full, and wakes then too.
+                    let _ = rustix::io::write(&worker_wake, &1_u64.to_ne_bytes());
+                }
+            })?;
+        Ok(Self {
+            layout,
+            block_size,
+            jobs,
+            done,
+            wake,
+            ready: VecDeque::new(),
+        })
+    }
+
+    /// Becomes readable when a slice is done.
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes a slice on, whose bytes `source` has.
+    pub fn begin(&mut self, encode: &Encode, source: &Source) {
+        let mut job = match self.ready.len() {
+            SLICES_KEPT.. => self.ready.pop_front().unwrap_or_default(),
+            _ => Job::default(),
+        };
+        job.slice = encode.slice;
+        job.data.clear();
+        for block in blocks(&encode.range, self.block_size) {
+            job.data.extend_from_slice(source.block(block));
+        }
+        if let Err(mpsc::SendError(mut job)) = self.jobs.send(job) {
+            // The thread is gone, which is no reason to be without redundancy.
+            job.encode(self.layout, self.block_size);
+            self.ready.push_back(job);
+        }
+    }
+
+    /// The number of a slice that has been done since.
+    pub fn poll_done(&mut self) -> Option<u32> {
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        let job = self.done.try_recv().ok()?;
+        let slice = job.slice;
+        self.ready.push_back(job);
+        Some(slice)
+    }
+
+    /// An FEC block; empty if its slice is not done, or long gone.
+    #[must_use]
+    pub fn block(&self, block: FecBlock) -> &[u8] {
+        let stripes = usize::from(self.layout.stripes());
+        let number = usize::from(block.row) * stripes + usize::from(block.stripe);
+        let start = number * self.block_size;
+        self.ready
+            .iter()
+            .find(|job| job.slice == block.slice)
+            .and_then(|job| job.blocks.get(start..start + self.block_size))
+            .unwrap_or_default()
+    }
+}
+
+/// The ranges of a slice's blocks.
+fn blocks(range: &Range<u64>, block_size: usize) -> impl Iterator<Item = Range<u64>> {
+    let end = range.end;
+    range
+        .clone()
+        .step_by(block_size)
+        .map(move |start| start..end.min(start + block_size as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::Duration;
+
+    use ironcast_proto::fec::reference;
+    use ironcast_proto::sender::Config;
+
+    use super::*;
+    use crate::source::Chunking;
+
+    const BLOCK: u16 = 16;
+
+    fn wait(encoder: &mut Encoder) -> u32 {
+        for _ in 0..1000 {
+            if let Some(slice) = encoder.poll_done() {
+                return slice;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the encoder does nothing");
+    }
+
+    #[test]
+    fn it_makes_what_the_reference_says_also_of_short_and_empty_slices() {
+        let path = std::env::temp_dir().join(format!("ironcast-encoder-{}", std::process::id()));
+        let image: Vec<u8> = (0..200_u8).map(|byte| byte.wrapping_mul(37)).collect();
+        std::fs::write(&path, &image).unwrap();
+        let layout = Layout::new(2, 3, 4).unwrap();
+        let config = Config {
+            block_size: BLOCK,
+            fec: Some(layout),
+            ..Config::default()
+        };
+        let file = File::open(&path).unwrap();
+        let mut source =
+            Source::read("image".to_owned(), file, Chunking::for_config(&config)).unwrap();
+        while source.advance().unwrap() != (200, true) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        std::fs::remove_file(&path).unwrap();
+        let mut encoder = Encoder::start(layout, BLOCK).unwrap();
+        for (slice, range) in [(7, 0..128), (8, 128..192), (9, 192..200), (10, 200..200)] {
+            let encode = Encode { slice, range };
+            encoder.begin(&encode, &source);
+            assert_eq!(wait(&mut encoder), slice);
+            let bytes = &image[encode.range.start as usize..encode.range.end as usize];
+            for (stripe, row) in [(0, 0), (1, 0), (0, 2), (1, 2)] {
+                let columns: Vec<&[u8]> = bytes.chunks(16).skip(stripe).step_by(2).collect();
+                let block = FecBlock {
+                    slice,
+                    stripe: stripe as u16,
+                    row,
+                };
+                let expected: Vec<u8> = (0..16)
+                    .map(|at| reference::encode_byte(row as u8, &columns, at))
+                    .collect();
+                assert_eq!(encoder.block(block), expected, "{block:?}");
+            }
+        }
+        let gone = FecBlock {
+            slice: 1,
+            stripe: 0,
+            row: 0,
+        };
+        assert!(encoder.block(gone).is_empty());
+    }
+}
