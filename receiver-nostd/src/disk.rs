@@ -15,7 +15,8 @@ use embedded_io::{Seek, Write};
 ///
 /// An error ends the transfer, `Interrupted` too: try again before it comes to that.
 ///
-/// `flush` must return only when everything written is where a loss of power can't take it away:
+/// A disk may take bytes and write them in the background; then [`is_ready`](Self::is_ready) and
+/// [`poll_flush`](Self::poll_flush) tell what became of them. `flush` must return only when everything written is where a loss of power can't take it away:
 /// success is told to the sender right after it.
 pub trait Disk: Write + Seek {
     /// Bytes that the disk holds, or `None` if that can't be told, as of a pipe or a file that
@@ -29,6 +30,24 @@ pub trait Disk: Write + Seek {
     fn holds_back_start(&self) -> bool {
         self.capacity().is_some()
     }
+
+    /// Whether a write would be taken without a wait. While it would not, the engine leaves the
+    /// disk alone and the network is served. Default: always.
+    ///
+    /// # Errors
+    /// What became of an earlier write that goes on when `write` has returned.
+    fn is_ready(&mut self) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+
+    /// Does what `flush` does, but may return before: false if it is to be called again later.
+    /// Default: `flush`.
+    ///
+    /// # Errors
+    /// As those of `flush`.
+    fn poll_flush(&mut self) -> Result<bool, Self::Error> {
+        self.flush().map(|()| true)
+    }
 }
 
 impl<D: Disk + ?Sized> Disk for &mut D {
@@ -38,5 +57,13 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn holds_back_start(&self) -> bool {
         (**self).holds_back_start()
+    }
+
+    fn is_ready(&mut self) -> Result<bool, Self::Error> {
+        (**self).is_ready()
+    }
+
+    fn poll_flush(&mut self) -> Result<bool, Self::Error> {
+        (**self).poll_flush()
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod options;
 
+mod background;
 mod display;
 mod target;
 mod transfer;

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let settings = options.settings()?;
-    let mut target = Target::open(options.file.as_deref(), options.durability())?;
+    let target = Target::open(options.file.as_deref(), options.durability())?;
     let name = target.name().to_owned();
     let mut console = Console::open(!options.display.nokbd, false)?;
     eprintln!("Ironcast-receiver {}", env!("CARGO_PKG_VERSION"));
@@ -45,7 +45,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
         options.display.stat_period,
         console.has_keyboard(),
     );
-    let summary = receive(&settings, &mut target, &mut console, &mut display)?;
+    let summary = receive(&settings, target, &mut console, &mut display)?;
     display.finish(&summary, &name);
     Ok(match summary.ending {
         Ending::Complete(report) if report.lost > 0 => ExitStatus::SomeLost,

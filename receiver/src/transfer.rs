@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use ironcast_hosted::{
@@ -15,6 +16,7 @@ use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::Engine;
 use ironcast_receiver_nostd::engine::{self, Decompress, Event, Memory, Report};
 
+use crate::background::{Background, Waker};
 use crate::target::Target;
 
 /// Memory for blocks until they are written, 8 MiB: more than five of the largest slices that a
@@ -100,6 +102,8 @@ pub enum ReceiveError {
     Network(EndpointError),
     /// The system can't wait for events.
     Wait(io::Error),
+    /// There are no resources for writing in the background.
+    Writer(io::Error),
     /// The engine does not take the memory that it is given.
     Memory(engine::MemoryError),
 }
@@ -109,6 +113,7 @@ impl fmt::Display for ReceiveError {
         match self {
             Self::Network(error) => error.fmt(f),
             Self::Wait(_) => f.write_str("can't wait for network events"),
+            Self::Writer(_) => f.write_str("can't start the thread that writes"),
             Self::Memory(error) => error.fmt(f),
         }
     }
@@ -118,7 +123,7 @@ impl Error for ReceiveError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Network(error) => error.source(),
-            Self::Wait(error) => Some(error),
+            Self::Wait(error) | Self::Writer(error) => Some(error),
             Self::Memory(error) => error.source(),
         }
     }
@@ -137,7 +142,7 @@ impl From<EndpointError> for ReceiveError {
 /// [`ReceiveError`]; what goes wrong later is an [`Ending`].
 pub fn receive(
     settings: &Settings,
-    target: &mut Target,
+    target: Target,
     operator: &mut dyn Operator,
     observer: &mut dyn Observer,
 ) -> Result<Summary, ReceiveError> {
@@ -157,12 +162,15 @@ pub fn receive(
         gzip: None,
     };
     let clock = Clock::start();
-    let engine = Engine::new(protocol, Decompress::None, memory, target, clock.now())
+    let disk = Background::start(target).map_err(ReceiveError::Writer)?;
+    let waker = disk.waker();
+    let engine = Engine::new(protocol, Decompress::None, memory, disk, clock.now())
         .map_err(ReceiveError::Memory)?;
     let mut transfer = Transfer {
         clock,
         endpoint,
         engine,
+        waker,
         started: None,
         stopped: None,
     };
@@ -177,7 +185,9 @@ pub fn receive(
 struct Transfer<'t> {
     clock: Clock,
     endpoint: Endpoint,
-    engine: Engine<'t, &'t mut Target>,
+    engine: Engine<'t, Background>,
+    /// Tells when the disk is done with something.
+    waker: Waker,
     /// When the transfer started.
     started: Option<Instant>,
     /// The signal that ends it.
@@ -198,6 +208,7 @@ impl Transfer<'_> {
             let is_drained = self.receive_burst(now, &mut buffer);
             self.engine.handle_timeout(now);
             self.obey(now, operator);
+            self.waker.rearm();
             let is_busy = self.engine.work(now);
             self.transmit(&mut buffer);
             if let Some(ending) = self.tell_events(now, operator, observer) {
@@ -214,7 +225,8 @@ impl Transfer<'_> {
                     .or_at(observer.progress_due())
             };
             let now = self.clock.now();
-            let others = self.wake_fds(operator);
+            let waker = self.waker.clone();
+            let others = wake_fds(&waker, self.stopped, operator);
             wait(&mut self.endpoint, &others, false, now, wake).map_err(ReceiveError::Wait)?;
         }
     }
@@ -241,14 +253,6 @@ impl Transfer<'_> {
                 self.engine.abort(now);
             }
             None => {}
-        }
-    }
-
-    /// What else wakes the loop: the operator, until there is nothing more to command.
-    fn wake_fds<'o>(&self, operator: &'o dyn Operator) -> [Option<std::os::fd::BorrowedFd<'o>>; 2] {
-        match self.stopped {
-            Some(_) => [None, None],
-            None => operator.wake_fds(),
         }
     }
 
@@ -311,4 +315,17 @@ impl Transfer<'_> {
             stats: *self.engine.stats(),
         }
     }
+}
+
+/// What else wakes the loop: the disk, and the operator until there is nothing more to command.
+fn wake_fds<'o>(
+    waker: &'o Waker,
+    stopped: Option<Signal>,
+    operator: &'o dyn Operator,
+) -> [Option<BorrowedFd<'o>>; 3] {
+    let [signals, keyboard] = match stopped {
+        Some(_) => [None, None],
+        None => operator.wake_fds(),
+    };
+    [Some(waker.as_fd()), signals, keyboard]
 }

@@ -27,9 +27,9 @@ impl Pace {
         }
     }
 
-    /// When the next datagram may be sent.
-    pub(super) fn due(&self) -> Instant {
-        self.next_at
+    /// When the next datagram may be sent; `None` if nothing limits that.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.bitrate.map(|_| self.next_at)
     }
 
     /// Whether a datagram may be sent.

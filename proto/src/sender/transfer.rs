@@ -117,7 +117,7 @@ impl Transfer {
             None => self.last.map(|_| self.spoke_at + KEEPALIVE),
         };
         let is_waiting = self.slices.iter().any(Slice::has_piece);
-        let pace = is_waiting.then(|| self.pace.due());
+        let pace = self.pace.due().filter(|_| is_waiting);
         [answers, pace].into_iter().flatten().min()
     }
 

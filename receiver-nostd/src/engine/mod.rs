@@ -239,6 +239,13 @@ impl<'m, D: Disk> Engine<'m, D> {
         }))
     }
 
+    /// Whether the disk is at work in the background: [`work`](Self::work) should be called when
+    /// that is done.
+    #[must_use]
+    pub fn is_disk_busy(&self) -> bool {
+        self.pipeline.is_busy()
+    }
+
     /// Does one short piece of work: hashes or decodes some of what has arrived, or makes one write
     /// of [`WRITE_SIZE`] bytes at most, or flushes the disk at the end. True if it did any, so that
     /// there may be more to do right away.
@@ -255,7 +262,9 @@ impl<'m, D: Disk> Engine<'m, D> {
         };
         match self.pipeline.step(arrived) {
             Ok(false) => {
-                self.no_room = no_room;
+                if !self.pipeline.is_busy() {
+                    self.no_room = no_room;
+                }
                 return false;
             }
             Ok(true) => self.receiver.release(self.pipeline.consumed()),

@@ -46,6 +46,10 @@ pub(super) struct Pipeline<'m, D> {
     /// them.
     consumed: u64,
     writer: Writer<D>,
+    /// Whether the disk had no time for more.
+    is_busy: bool,
+    /// Whether all bytes were given to the disk.
+    is_closing: bool,
     finished: bool,
 }
 
@@ -103,6 +107,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             hashed: 0,
             consumed: 0,
             writer: Writer::new(disk),
+            is_busy: false,
+            is_closing: false,
             finished: false,
         }
     }
@@ -130,6 +136,12 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     pub(super) fn format(&self) -> Option<Format> {
         self.format
+    }
+
+    /// Whether the disk is at work, so that there may be more to do without anything new from the
+    /// network.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy
     }
 
     /// Whether the whole image is on the disk and safe.
@@ -165,16 +177,17 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         let Some(format) = self.recognize(arrived) else {
             return Ok(false);
         };
+        let is_ready = self.writer.is_ready()?;
+        self.is_busy = !is_ready;
         let moved = match format {
-            Format::Raw => self.write_raw(arrived)?,
-            Format::Gzip => self.write_decoded()? || self.decode()?,
+            Format::Raw => is_ready && self.write_raw(arrived)?,
+            Format::Gzip => is_ready && self.write_decoded()? || self.decode()?,
         };
         if moved || self.hash_piece(arrived) {
             return Ok(true);
         }
-        if arrived.is_all && self.consumed == arrived.upto {
-            self.finish(format)?;
-            return Ok(true);
+        if arrived.is_all && self.consumed == arrived.upto && is_ready {
+            return self.finish(format);
         }
         Ok(false)
     }
@@ -259,8 +272,10 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         }
     }
 
-    fn finish(&mut self, format: Format) -> Result<(), Error<D::Error>> {
-        if let (Format::Gzip, Some(gzip)) = (format, &mut self.gzip) {
+    /// Writes what is left, and makes it safe; false if that goes on.
+    fn finish(&mut self, format: Format) -> Result<bool, Error<D::Error>> {
+        let is_first = !core::mem::replace(&mut self.is_closing, true);
+        if let (Format::Gzip, Some(gzip), true) = (format, &mut self.gzip, is_first) {
             gzip.workspace.finish().map_err(|source| Error::Gzip {
                 offset: self.consumed,
                 source,
@@ -269,8 +284,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             self.writer.write(rest)?;
             gzip.filled = 0;
         }
-        self.writer.finish()?;
-        self.finished = true;
-        Ok(())
+        self.finished = self.writer.finish()?;
+        self.is_busy = !self.finished;
+        Ok(self.finished)
     }
 }

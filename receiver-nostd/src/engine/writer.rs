@@ -18,6 +18,8 @@ pub(super) struct Writer<D> {
     disk: D,
     /// Bytes of the image that are on the disk, or held back.
     position: u64,
+    /// Where the last write began.
+    last: u64,
     start: Start,
 }
 
@@ -38,6 +40,7 @@ impl<D: Disk> Writer<D> {
         Self {
             disk,
             position: 0,
+            last: 0,
             start: Start::OnDisk,
         }
     }
@@ -74,11 +77,21 @@ impl<D: Disk> Writer<D> {
         self.write_all(bytes)
     }
 
-    /// Makes everything safe, and the disk bootable.
-    pub(super) fn finish(&mut self) -> Result<(), Error<D::Error>> {
-        self.flush()?;
+    /// Whether the disk takes a write now.
+    pub(super) fn is_ready(&mut self) -> Result<bool, Error<D::Error>> {
+        let (start, end) = (self.last, self.position);
+        self.disk
+            .is_ready()
+            .map_err(|source| Error::Write { start, end, source })
+    }
+
+    /// Makes everything safe, and the disk bootable; false if that goes on.
+    pub(super) fn finish(&mut self) -> Result<bool, Error<D::Error>> {
+        if !self.is_ready()? || !self.flush()? {
+            return Ok(false);
+        }
         let Start::HeldBack(start) = core::mem::replace(&mut self.start, Start::OnDisk) else {
-            return Ok(());
+            return Ok(true);
         };
         let written = core::mem::replace(&mut self.position, 0);
         self.disk
@@ -109,6 +122,7 @@ impl<D: Disk> Writer<D> {
     }
 
     fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error<D::Error>> {
+        self.last = self.position;
         while !bytes.is_empty() {
             let start = self.position;
             let end = start + bytes.len() as u64;
@@ -125,10 +139,10 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Error<D::Error>> {
+    fn flush(&mut self) -> Result<bool, Error<D::Error>> {
         let written = self.position;
         self.disk
-            .flush()
+            .poll_flush()
             .map_err(|source| Error::Flush { written, source })
     }
 }

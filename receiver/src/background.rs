@@ -1,0 +1,310 @@
+//! Writing to the target by a thread of its own.
+//!
+//! A disk that flushes, or a pipe that nobody reads, may block for minutes. Meanwhile the sockets
+//! have to be served: so that nothing is lost, that the sender sees a sign of life, and that a
+//! signal ends the program. One write is under way at a time, and holds a copy of its bytes; the
+//! rest waits in the engine's own memory.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::thread;
+
+use embedded_io::{ErrorType, Seek, SeekFrom, Write};
+use ironcast_receiver_nostd::Disk;
+use rustix::event::{EventfdFlags, eventfd};
+
+/// A target that is written to in the background.
+#[derive(Debug)]
+pub struct Background {
+    capacity: Option<u64>,
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
+    wake: Arc<OwnedFd>,
+    state: State,
+    /// Memory for the next write.
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// A write or seek is under way.
+    Busy,
+    Flushing,
+    /// A flush has ended well, and nobody was told so far.
+    Flushed,
+}
+
+#[derive(Debug)]
+enum Job {
+    Write(Vec<u8>),
+    Seek(SeekFrom),
+    Flush,
+}
+
+/// How a job went, and the memory that it was given.
+#[derive(Debug)]
+struct Done {
+    result: io::Result<u64>,
+    buffer: Vec<u8>,
+}
+
+impl Background {
+    /// Starts the thread that writes to `target` from now on.
+    ///
+    /// # Errors
+    /// If the system has no resources for it.
+    pub fn start<D>(mut target: D) -> io::Result<Self>
+    where
+        D: Disk + ErrorType<Error = io::Error> + Send + 'static,
+    {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let wake = Arc::new(eventfd(0, flags)?);
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let (finished, done) = mpsc::channel();
+        let capacity = target.capacity();
+        let worker_wake = Arc::clone(&wake);
+        thread::Builder::new()
+            .name("disk".to_owned())
+            .spawn(move || {
+                for job in todo {
+                    if finished.send(job.run(&mut target)).is_err() {
+                        return;
+                    }
+                    // It can only be full, and wakes then too.
+                    let _ = rustix::io::write(&worker_wake, &1_u64.to_ne_bytes());
+                }
+            })?;
+        Ok(Self {
+            capacity,
+            jobs,
+            done,
+            wake,
+            state: State::Idle,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Becomes readable when there is something new to be learnt from
+    /// [`is_ready`](Disk::is_ready) and [`poll_flush`](Disk::poll_flush).
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.wake))
+    }
+
+    fn begin(&mut self, job: Job, state: State) -> io::Result<()> {
+        self.state = state;
+        self.jobs.send(job).map_err(|_| is_gone())
+    }
+
+    /// Takes in how the job under way went.
+    fn end(&mut self, done: Done) -> io::Result<u64> {
+        self.buffer = done.buffer;
+        self.state = match self.state {
+            State::Flushing if done.result.is_ok() => State::Flushed,
+            _ => State::Idle,
+        };
+        done.result
+    }
+
+    /// Whether nothing is under way.
+    fn poll(&mut self) -> io::Result<bool> {
+        if let State::Idle | State::Flushed = self.state {
+            return Ok(true);
+        }
+        match self.done.try_recv() {
+            Ok(done) => self.end(done).map(|_| true),
+            Err(TryRecvError::Empty) => Ok(false),
+            Err(TryRecvError::Disconnected) => Err(is_gone()),
+        }
+    }
+
+    fn wait(&mut self) -> io::Result<u64> {
+        match self.state {
+            State::Idle | State::Flushed => Ok(0),
+            State::Busy | State::Flushing => {
+                let done = self.done.recv().map_err(|_| is_gone())?;
+                self.end(done)
+            }
+        }
+    }
+}
+
+impl Job {
+    fn run<D: Disk + ErrorType<Error = io::Error>>(self, target: &mut D) -> Done {
+        match self {
+            Self::Write(buffer) => Done {
+                result: write_all(target, &buffer).map(|()| 0),
+                buffer,
+            },
+            Self::Seek(to) => Done {
+                result: target.seek(to),
+                buffer: Vec::new(),
+            },
+            Self::Flush => Done {
+                result: target.flush().map(|()| 0),
+                buffer: Vec::new(),
+            },
+        }
+    }
+}
+
+fn write_all<D: Disk + ErrorType<Error = io::Error>>(
+    target: &mut D,
+    mut bytes: &[u8],
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match target.write(bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = bytes.get(written..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+fn is_gone() -> io::Error {
+    io::Error::other("the thread that writes is gone")
+}
+
+/// Tells that a [`Background`] has news.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// Forgets the news so far: to be called before they are looked for.
+    pub fn rearm(&self) {
+        // An error means that there were none.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl ErrorType for Background {
+    type Error = io::Error;
+}
+
+impl Write for Background {
+    /// Takes all bytes, and waits only if an earlier write is under way. What becomes of them shows
+    /// with the next call.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait()?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        self.begin(Job::Write(buffer), State::Busy)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.poll_flush()? {
+            let done = self.done.recv().map_err(|_| is_gone())?;
+            self.end(done)?;
+        }
+        Ok(())
+    }
+}
+
+impl Seek for Background {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.wait()?;
+        self.begin(Job::Seek(to), State::Busy)?;
+        self.wait()
+    }
+}
+
+impl Disk for Background {
+    fn capacity(&self) -> Option<u64> {
+        self.capacity
+    }
+
+    fn is_ready(&mut self) -> io::Result<bool> {
+        self.poll()
+    }
+
+    fn poll_flush(&mut self) -> io::Result<bool> {
+        if !self.poll()? {
+            return Ok(false);
+        }
+        if self.state == State::Flushed {
+            self.state = State::Idle;
+            return Ok(true);
+        }
+        self.begin(Job::Flush, State::Flushing)?;
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::target::{Durability, Target};
+
+    fn settle(disk: &mut Background) -> io::Result<()> {
+        for _ in 0..1000 {
+            if disk.is_ready()? {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it never gets ready");
+    }
+
+    #[test]
+    fn what_is_written_is_there_after_the_flush() {
+        let path = std::env::temp_dir().join(format!("ironcast-disk-{}", std::process::id()));
+        let target = Target::open(Some(&path), Durability::AtEnd).unwrap();
+        let mut disk = Background::start(target).unwrap();
+        for piece in [&b"one "[..], b"two ", b"three"] {
+            assert_eq!(disk.write(piece).unwrap(), piece.len());
+        }
+        assert_eq!(disk.seek(SeekFrom::Start(0)).unwrap(), 0);
+        disk.write(b"ONE").unwrap();
+        disk.flush().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"ONE two three");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_blocks_nobody() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", {
+            use std::os::fd::AsRawFd;
+            writer.as_fd().as_raw_fd()
+        });
+        let target = Target::open(Some(Path::new(&path)), Durability::AtEnd).unwrap();
+        drop(writer);
+        let mut disk = Background::start(target).unwrap();
+        let big = vec![7; 1 << 20];
+        disk.write(&big).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        assert!(!disk.is_ready().unwrap() && !disk.poll_flush().unwrap());
+        let mut got = vec![0; big.len()];
+        reader.read_exact(&mut got).unwrap();
+        settle(&mut disk).unwrap();
+        assert!(got == big);
+    }
+
+    #[test]
+    fn an_error_shows_with_the_next_call() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        drop(full);
+        let target = Target::open(Some(Path::new("/dev/full")), Durability::AtEnd).unwrap();
+        let mut disk = Background::start(target).unwrap();
+        disk.write(b"lost").unwrap();
+        let error = settle(&mut disk).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}
