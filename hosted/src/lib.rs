@@ -13,6 +13,7 @@ mod exit;
 mod format;
 mod interface;
 pub mod options;
+mod pipe;
 mod progress;
 mod wait;
 
@@ -22,5 +23,6 @@ pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
 pub use exit::{ExitStatus, report};
 pub use format::{ParseSizeError, Rate, Spaced, parse_size};
 pub use interface::{Interface, InterfaceError};
+pub use pipe::Pipe;
 pub use progress::ProgressLine;
 pub use wait::{Wake, wait};

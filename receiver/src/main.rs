@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let settings = options.settings()?;
     let target = Target::open(options.file.as_deref(), options.durability())?;
+    let target = target.through(options.pipe.clone());
     let name = target.name().to_owned();
     let mut console = Console::open(!options.display.nokbd, false)?;
     eprintln!("Ironcast-receiver {}", env!("CARGO_PKG_VERSION"));

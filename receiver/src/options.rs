@@ -26,6 +26,11 @@ pub struct Options {
     #[arg(long, short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
 
+    /// Write what this command makes of the image: it reads that from its stdin, and its stdout is
+    /// the file. Its failure is the transfer's
+    #[arg(long, short = 'p', value_name = "COMMAND")]
+    pub pipe: Option<String>,
+
     /// Leave it to the system when written data gets to the disk [default: before the end]
     #[arg(long, short = 'n', overrides_with = "sync")]
     nosync: bool,
@@ -88,7 +93,6 @@ const STOCK: &str = "udp-receiver";
 
 /// udp-receiver's options that are refused for now.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported::valued("pipe", Some('p'), "a command that the data goes through"),
     Unsupported::valued("log", Some('l'), "a log file"),
     Unsupported::valued(
         "print-uncompressed-position",
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused() {
-        for line in ["--pipe cat", "-l log", "-x 1"] {
+        for line in ["-l log", "-x 1"] {
             let error = parsed(line).unwrap_err();
             assert!(matches!(error, OptionsError::Unsupported { .. }), "{line}");
         }

@@ -10,7 +10,9 @@ use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::ChildStdin;
 
+use ironcast_hosted::Pipe;
 use ironcast_receiver_nostd::Disk;
 use rustix::fs::OFlags;
 
@@ -34,6 +36,10 @@ pub struct Target {
     kind: Kind,
     durability: Durability,
     begun: bool,
+    /// The command of `--pipe`.
+    command: Option<String>,
+    /// It, once it runs, and where its input goes.
+    pipe: Option<(Pipe, Option<ChildStdin>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +120,15 @@ impl Target {
             kind,
             durability,
             begun: false,
+            command: None,
+            pipe: None,
         }
+    }
+
+    /// Has a command between the image and the target: the target is its stdout.
+    #[must_use]
+    pub fn through(self, command: Option<String>) -> Self {
+        Self { command, ..self }
     }
 
     /// Its name in messages.
@@ -125,11 +139,35 @@ impl Target {
 
     /// Drops what the file held before.
     fn begin(&mut self) -> io::Result<()> {
-        if !self.begun && self.kind == Kind::File {
+        if self.begun {
+            return Ok(());
+        }
+        if self.kind == Kind::File {
             self.file.set_len(0)?;
+        }
+        if let Some(command) = &self.command {
+            let (pipe, input) = Pipe::writing(command, self.file.try_clone()?)?;
+            self.pipe = Some((pipe, Some(input)));
         }
         self.begun = true;
         Ok(())
+    }
+
+    fn write_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.pipe {
+            None => self.file.write(bytes),
+            Some((pipe, Some(input))) => input.write(bytes).map_err(|error| pipe.broken(error)),
+            Some((_, None)) => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Lets the command come to its end, if there is one.
+    fn finish_pipe(&mut self) -> io::Result<()> {
+        let Some((pipe, input)) = &mut self.pipe else {
+            return Ok(());
+        };
+        drop(input.take());
+        pipe.finish()
     }
 }
 
@@ -141,7 +179,7 @@ impl embedded_io::Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begin()?;
         let written = loop {
-            match self.file.write(bytes) {
+            match self.write_once(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result?,
             }
@@ -155,6 +193,7 @@ impl embedded_io::Write for Target {
 
     fn flush(&mut self) -> io::Result<()> {
         self.begin()?;
+        self.finish_pipe()?;
         match (self.kind, self.durability) {
             (Kind::Stream, _) | (_, Durability::Never) => Ok(()),
             (Kind::File | Kind::BlockDevice(_) | Kind::Redirected, _) => self.file.sync_all(),
@@ -175,6 +214,8 @@ impl embedded_io::Seek for Target {
 impl Disk for Target {
     fn capacity(&self) -> Option<u64> {
         match self.kind {
+            // What the command makes of the image may be of any length.
+            _ if self.command.is_some() => None,
             Kind::BlockDevice(size) => Some(size),
             Kind::File | Kind::Redirected | Kind::Stream => None,
         }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let settings = options.settings()?;
     let chunking = Chunking::for_config(&settings.protocol);
-    let source = Source::open(options.file.as_deref(), chunking)?;
+    let source = Source::open(options.file.as_deref(), options.pipe.as_deref(), chunking)?;
     let mut console = Console::open(!options.display.nokbd, options.file.is_none())?;
     greet(options, &settings, &source, &console);
     let mut display = Display::new(!options.display.no_progress, options.display.stat_period);

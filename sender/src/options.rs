@@ -29,6 +29,10 @@ pub struct Options {
     #[arg(long, short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
 
+    /// Send what this command makes of the file, which is its stdin
+    #[arg(long, short = 'p', value_name = "COMMAND")]
+    pub pipe: Option<String>,
+
     #[command(flatten)]
     network: NetworkOptions,
 
@@ -178,7 +182,6 @@ const STOCK: &str = "udp-sender";
 
 /// udp-sender's options that are refused for now.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported::valued("pipe", Some('p'), "a command that the data goes through"),
     Unsupported::valued(
         "rate-governor",
         Some('g'),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
+use ironcast_hosted::Pipe;
 use ironcast_proto::sender::Config;
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -61,6 +62,8 @@ pub struct Source {
     name: String,
     /// Its length, if that was known beforehand.
     length: Option<u64>,
+    /// The file that the command of `--pipe` reads: its place is shared.
+    before_pipe: Option<File>,
     chunk_size: usize,
     filled: Receiver<Filled>,
     emptied: Sender<Vec<u8>>,
@@ -87,15 +90,33 @@ impl Source {
     /// The thread that reads lives until the image ends, or until the next chunk is read after the
     /// `Source` was dropped.
     ///
+    /// With a `command`, what that makes of the file is the image.
+    ///
     /// # Errors
     /// [`SourceError`] if it can't be opened.
-    pub fn open(path: Option<&Path>, chunking: Chunking) -> Result<Self, SourceError> {
+    pub fn open(
+        path: Option<&Path>,
+        command: Option<&str>,
+        chunking: Chunking,
+    ) -> Result<Self, SourceError> {
         let name = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
         let file = match path {
             Some(path) => open_file(path)?,
             None => duplicate_stdin().map_err(|e| SourceError::new("open", "stdin", e))?,
         };
-        Self::read(name, file, chunking)
+        let Some(command) = command else {
+            return Self::read(name, file, chunking);
+        };
+        let error = |e| SourceError::new("start the command of --pipe for", &name, e);
+        let place = file.try_clone().map_err(error)?;
+        let (pipe, output) = Pipe::reading(command, file).map_err(error)?;
+        let input = Input {
+            file: File::from(OwnedFd::from(output)),
+            pipe: Some(pipe),
+        };
+        let mut source = Self::start(name, input, None, chunking)?;
+        source.before_pipe = rustix::fs::tell(&place).is_ok().then_some(place);
+        Ok(source)
     }
 
     /// Starts to read `file`, called `name` in messages, from where it stands.
@@ -104,6 +125,16 @@ impl Source {
     /// [`SourceError`] if the system has no thread or no file descriptor left.
     pub fn read(name: String, file: File, chunking: Chunking) -> Result<Self, SourceError> {
         let length = file_length(&file);
+        let input = Input { file, pipe: None };
+        Self::start(name, input, length, chunking)
+    }
+
+    fn start(
+        name: String,
+        input: Input,
+        length: Option<u64>,
+        chunking: Chunking,
+    ) -> Result<Self, SourceError> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wake = eventfd(0, flags).map_err(|e| SourceError::new("read", &name, e.into()))?;
         let wake = Arc::new(wake);
@@ -114,7 +145,7 @@ impl Source {
             let _ = emptied.send(Vec::new());
         }
         let reader = Reader {
-            file,
+            input,
             chunk_size: chunking.size,
             filled: filled_sender,
             emptied: emptied_receiver,
@@ -127,6 +158,7 @@ impl Source {
         Ok(Self {
             name,
             length,
+            before_pipe: None,
             chunk_size: chunking.size,
             filled,
             emptied,
@@ -136,6 +168,13 @@ impl Source {
             end: 0,
             hash: None,
         })
+    }
+
+    /// How far the command of `--pipe` has read its file, if there is a command, and that can be
+    /// told.
+    #[must_use]
+    pub fn position_before_pipe(&self) -> Option<u64> {
+        rustix::fs::tell(self.before_pipe.as_ref()?).ok()
     }
 
     /// Its name in messages.
@@ -244,7 +283,7 @@ impl Source {
 
 /// The thread that reads.
 struct Reader {
-    file: File,
+    input: Input,
     chunk_size: usize,
     filled: Sender<Filled>,
     emptied: Receiver<Vec<u8>>,
@@ -257,7 +296,7 @@ impl Reader {
         // Without a `Source` nobody wants to know more.
         while let Ok(mut chunk) = self.emptied.recv() {
             chunk.resize(self.chunk_size, 0);
-            let len = match fill(&mut self.file, &mut chunk) {
+            let len = match self.input.fill(&mut chunk) {
                 Ok(len) => len,
                 Err(error) => {
                     self.tell(Filled::Failed(error));
@@ -272,7 +311,11 @@ impl Reader {
             // The end is where it was met first: a file may grow and a FIFO find another writer,
             // but only the last chunk may be short.
             if len < self.chunk_size {
-                self.tell(Filled::End(hasher.finalize()));
+                let end = self.input.finish();
+                self.tell(match end {
+                    Ok(()) => Filled::End(hasher.finalize()),
+                    Err(error) => Filled::Failed(error),
+                });
                 return;
             }
         }
@@ -287,18 +330,31 @@ impl Reader {
     }
 }
 
-/// Reads until `chunk` is full or the file ends.
-fn fill(file: &mut File, chunk: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < chunk.len() {
-        match file.read(&mut chunk[filled..]) {
-            Ok(0) => break,
-            Ok(len) => filled += len,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// What is read: a file, or the output of the command of `--pipe`.
+struct Input {
+    file: File,
+    pipe: Option<Pipe>,
+}
+
+impl Input {
+    /// Reads until `chunk` is full or the file ends.
+    fn fill(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < chunk.len() {
+            match self.file.read(&mut chunk[filled..]) {
+                Ok(0) => break,
+                Ok(len) => filled += len,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(filled)
     }
-    Ok(filled)
+
+    /// The file has ended; so must the command, and well.
+    fn finish(&mut self) -> io::Result<()> {
+        self.pipe.as_mut().map_or(Ok(()), Pipe::finish)
+    }
 }
 
 fn open_file(path: &Path) -> Result<File, SourceError> {
@@ -478,7 +534,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_opened_is_named() {
-        let error = |path| Source::open(Some(Path::new(path)), CHUNKING).unwrap_err();
+        let error = |path| Source::open(Some(Path::new(path)), None, CHUNKING).unwrap_err();
         assert_eq!(
             error("/nonexistent/x").to_string(),
             "can't open /nonexistent/x"
