@@ -10,11 +10,20 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use socket2::{Domain, InterfaceIndexOrAddress, SockAddr, SockRef, Socket, Type};
 
 use crate::interface::Interface;
+
+/// How long to wait for an address that is in use, and how often to try. Chosen: a program that was
+/// ended may take a moment to be gone, and a script that starts it anew does not wait. Two that live
+/// may not share the address (SO_REUSEADDR): only one would get what is sent there, and nobody
+/// would be told.
+const BIND_PATIENCE: Duration = Duration::from_secs(3);
+const BIND_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Bytes of the system's memory for a socket; `None` leaves the system's default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -184,7 +193,7 @@ impl Endpoint {
             let _ = socket.bind_device(Some(self.interface.name.as_bytes()));
         }
         set_buffers(&socket, self.sizes);
-        socket.bind(&SockAddr::from(SocketAddrV4::new(address, self.port)))?;
+        bind(&socket, SocketAddrV4::new(address, self.port))?;
         Ok(socket.into())
     }
 
@@ -192,6 +201,20 @@ impl Endpoint {
         EndpointError::Bind {
             address: SocketAddrV4::new(address, self.port),
             source,
+        }
+    }
+}
+
+/// Binds a socket, also if it takes a moment until a program that was ended just now has left the
+/// address.
+fn bind(socket: &Socket, address: SocketAddrV4) -> io::Result<()> {
+    let deadline = Instant::now() + BIND_PATIENCE;
+    loop {
+        match socket.bind(&SockAddr::from(address)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(BIND_INTERVAL);
+            }
+            result => return result,
         }
     }
 }
@@ -261,7 +284,6 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::wait::{Wake, wait};
-    use ironcast_proto::time::Duration;
 
     fn loopback() -> Interface {
         Interface::find(Some("127.0.0.1")).unwrap()

@@ -18,7 +18,7 @@ pub enum ExitStatus {
     Failed,
     /// The command line makes no sense. (Chosen by `clap` itself, too.)
     Usage,
-    /// An option of the stock programs was asked for that is not supported yet.
+    /// An option of the stock programs was asked for that is not supported.
     Unsupported,
     /// Sender: some receivers acknowledged the whole stream, others left or were dropped.
     SomeLost,

@@ -37,6 +37,13 @@ impl Interface {
         choose(&interfaces, wanted, route.as_deref())
     }
 
+    /// Whether it says that it can't send and receive at the same time. Most say nothing.
+    #[must_use]
+    pub fn is_half_duplex(&self) -> bool {
+        let path = format!("/sys/class/net/{}/duplex", self.name);
+        fs::read_to_string(path).is_ok_and(|duplex| duplex.trim() == "half")
+    }
+
     /// Where strangers are looked for if the operator gives no address: see docs/protocol.md,
     /// "Ports and addresses". An interface that can't broadcast leaves only this host itself.
     #[must_use]

@@ -12,9 +12,9 @@ mod endpoint;
 mod exit;
 mod format;
 mod interface;
+mod journal;
 pub mod options;
 mod pipe;
-mod progress;
 mod wait;
 
 pub use clock::Clock;
@@ -23,6 +23,6 @@ pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
 pub use exit::{ExitStatus, report};
 pub use format::{ParseSizeError, Rate, Spaced, parse_size};
 pub use interface::{Interface, InterfaceError};
+pub use journal::{Journal, JournalSettings, LogError, LogFormat};
 pub use pipe::Pipe;
-pub use progress::ProgressLine;
 pub use wait::{Wake, wait};

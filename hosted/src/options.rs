@@ -1,10 +1,10 @@
-//! The options that both programs have, and the way to refuse stock options that they don't have
-//! yet.
+//! The options that both programs have, and the way to refuse stock options that they don't have.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -14,6 +14,7 @@ use ironcast_proto::time::Duration;
 
 use crate::exit::{ExitStatus, report};
 use crate::interface::{Interface, InterfaceError};
+use crate::journal::{JournalSettings, LogFormat};
 
 /// What a program says about its licence.
 pub const LICENSE: &str = "\
@@ -93,9 +94,46 @@ pub struct DisplayOptions {
     #[arg(value_parser = parse_period)]
     pub stat_period: Duration,
 
+    /// Write what happens to this file too, behind what is there already
+    #[arg(long, short = 'l', value_name = "FILE")]
+    pub log: Option<PathBuf>,
+
+    /// How events are written to stderr and to the log file
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Seconds between lines with the rate in the log file [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_time)]
+    pub bw_period: Option<Duration>,
+
+    /// With --pipe: 1 shows how far the command is in the file, 0 does not [default: 1]
+    #[arg(long, short = 'x', value_name = "0|1", hide_possible_values = true)]
+    #[arg(value_parser = ["0", "1"])]
+    pub print_uncompressed_position: Option<String>,
+
     /// Show the licence
     #[arg(long, short = 'L')]
     pub license: bool,
+}
+
+impl DisplayOptions {
+    /// What is to be told, and where.
+    #[must_use]
+    pub fn journal(&self) -> JournalSettings {
+        JournalSettings {
+            progress: !self.no_progress,
+            period: self.stat_period,
+            format: self.log_format,
+            log: self.log.clone(),
+            rate_period: self.bw_period.filter(|period| !period.is_zero()),
+        }
+    }
+
+    /// Whether to show how far the command of `--pipe` is.
+    #[must_use]
+    pub fn shows_position(&self) -> bool {
+        self.print_uncompressed_position.as_deref() != Some("0")
+    }
 }
 
 /// An option of the stock programs that is recognised, and refused.
@@ -193,7 +231,7 @@ impl fmt::Display for OptionsError {
             ),
             Self::Unsupported { option, stock } => write!(
                 f,
-                "--{} is not supported yet ({}): leave it out, or use {stock}",
+                "--{} is not supported ({}): leave it out, or use {stock}",
                 option.long, option.purpose
             ),
         }
@@ -257,7 +295,7 @@ fn unsupported_arg(option: &'static Unsupported) -> Arg {
         .long(option.long)
         .aliases(option.aliases)
         .help(option.purpose)
-        .help_heading("Not supported yet, and refused");
+        .help_heading("Refused");
     let arg = match option.short {
         Some(short) => arg.short(short),
         None => arg,
@@ -399,7 +437,7 @@ mod tests {
         ] {
             assert_eq!(
                 parsed(&arguments).unwrap_err().to_string(),
-                "--fec is not supported yet (forward error correction): \
+                "--fec is not supported (forward error correction): \
                  leave it out, or use udp-program"
             );
         }

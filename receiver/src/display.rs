@@ -4,30 +4,26 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use ironcast_hosted::{ProgressLine, Rate, Spaced};
+use ironcast_hosted::{Journal, Rate, Spaced};
 use ironcast_proto::receiver;
 use ironcast_proto::time::Instant;
-use ironcast_receiver_nostd::engine::Event;
+use ironcast_receiver_nostd::engine::{Event, Report};
 
 use crate::transfer::{Ending, Observer, Progress, Summary};
 
 /// Shows a transfer on stderr.
 #[derive(Debug)]
 pub struct Display {
-    line: ProgressLine,
+    journal: Journal,
     /// Whether to say that a key starts the transfer.
     keyboard: bool,
 }
 
 impl Display {
-    /// One that shows the progress each `period`, or never if not `progress`, and that says,
-    /// if `keyboard`, that a key starts the transfer.
+    /// One that writes to `journal`, and says, if `keyboard`, that a key starts the transfer.
     #[must_use]
-    pub fn new(progress: bool, period: Duration, keyboard: bool) -> Self {
-        Self {
-            line: ProgressLine::new(progress, period),
-            keyboard,
-        }
+    pub fn new(journal: Journal, keyboard: bool) -> Self {
+        Self { journal, keyboard }
     }
 
     /// Shows the end of a transfer to the target of this name. Of a failure the caller tells the
@@ -37,32 +33,56 @@ impl Display {
             received, running, ..
         } = summary.progress;
         if let Some(running) = running {
-            self.line.finish(&progress_text(received, running));
+            let text = progress_text(received, running);
+            self.journal.finish(received, &text);
         }
-        match &summary.ending {
-            Ending::Complete(report) => {
-                let time = running.unwrap_or_default();
-                self.line.say(&format!(
-                    "Transfer complete. {} bytes to {target} in {:.1} s, {}.",
-                    Spaced(report.received),
-                    time.as_secs_f64(),
-                    Rate {
-                        bytes: report.received,
-                        time
-                    }
-                ));
-                self.line.say(&format!("blake3: {}", report.hash));
+        let written = summary.progress.written;
+        let text = match &summary.ending {
+            Ending::Complete(report) => complete_text(report, running, target),
+            Ending::Stopped(signal) if written == 0 => {
+                format!("Stopped by {signal}: nothing was written to {target}.")
             }
-            Ending::Stopped(signal) if summary.progress.written == 0 => self.line.say(&format!(
-                "Stopped by {signal}: nothing was written to {target}."
-            )),
-            Ending::Stopped(signal) => self.line.say(&format!(
+            Ending::Stopped(signal) => format!(
                 "Stopped by {signal}: {target} has {} bytes of an image that is not complete.",
-                Spaced(summary.progress.written)
-            )),
-            Ending::Failed(_) => self.line.end(),
+                Spaced(written)
+            ),
+            Ending::Failed(error) => {
+                let values = vec![("error", error.to_string().into())];
+                return self.journal.tell("failed", "Transfer failed.", values);
+            }
+        };
+        let values = vec![("bytes", received.into()), ("written", written.into())];
+        self.journal.tell("finished", &text, values);
+        if let Ending::Complete(report) = &summary.ending {
+            let hash = report.hash.to_string();
+            let text = format!("blake3: {hash}");
+            self.journal
+                .tell("hash", &text, vec![("blake3", hash.into())]);
         }
     }
+}
+
+fn complete_text(report: &Report, running: Option<Duration>, target: &str) -> String {
+    let time = running.unwrap_or_default();
+    let rate = Rate {
+        bytes: report.received,
+        time,
+    };
+    let mut text = format!(
+        "Transfer complete. {} bytes to {target} in {:.1} s, {rate}.",
+        Spaced(report.received),
+        time.as_secs_f64(),
+    );
+    if report.lost > 0 {
+        text.push_str(&format!(
+            " {} bytes of them are zeroes, for they were lost.",
+            Spaced(report.lost)
+        ));
+    }
+    if report.first_slice > 0 {
+        text.push_str(" What came before this receiver joined is missing.");
+    }
+    text
 }
 
 impl Observer for Display {
@@ -70,57 +90,83 @@ impl Observer for Display {
         let Event::Receiver(event) = event else {
             return;
         };
-        let text = match event {
-            receiver::Event::Heard { .. }
-            | receiver::Event::Ended { .. }
-            | receiver::Event::Finished(_) => return,
-            receiver::Event::Asynchronous { sender, .. } => {
-                format!("Following {} without a word", sender.ip())
-            }
-            receiver::Event::Connected { sender, number, .. } => {
-                format!("Connected as #{number} to {}", sender.ip())
-            }
-            receiver::Event::Other { sender } => format!(
-                "Warning: another sender, {}, uses the same port; it is ignored.",
-                sender.ip()
-            ),
-            receiver::Event::TooLate { sender } => format!(
-                "{} is in the middle of a transfer; waiting for the next.",
-                sender.ip()
-            ),
-            receiver::Event::Joined { slice } => {
-                format!("Warning: joined late, at slice {slice}: what came before it is missing.")
-            }
-            receiver::Event::DataLost { offset } => format!(
-                "Warning: data lost after byte {}; zeroes are in their place.",
-                Spaced(*offset)
-            ),
-            receiver::Event::Join { group } => format!("Listening to multicast on {group}"),
-            receiver::Event::Lost => "The sender fell silent; looking for one again.".to_owned(),
-            receiver::Event::Started => "Transfer started.".to_owned(),
+        let Some((name, text)) = event_text(event) else {
+            return;
         };
-        self.line.say(&text);
+        self.journal.tell(name, &text, Vec::new());
         if self.keyboard && matches!(event, receiver::Event::Connected { .. }) {
-            self.line.say("Press Enter to start receiving data.");
+            let text = "Press Enter to start receiving data.";
+            self.journal.tell("ready", text, Vec::new());
         }
     }
 
     fn warning(&mut self, warning: &dyn Error) {
         let cause = warning.source().map(|cause| format!(": {cause}"));
-        self.line
-            .say(&format!("Warning: {warning}{}", cause.unwrap_or_default()));
+        let text = format!("Warning: {warning}{}", cause.unwrap_or_default());
+        self.journal.tell("warning", &text, Vec::new());
     }
 
     fn progress_due(&self) -> Option<Instant> {
-        self.line.due()
+        self.journal.due()
     }
 
     fn progress(&mut self, progress: &Progress) {
-        self.line.update(progress.now, || match progress.running {
-            Some(running) => progress_text(progress.received, running),
-            None => "Waiting for the transfer to start".to_owned(),
+        self.journal.progress(progress.now, progress.received, || {
+            let text = match progress.running {
+                Some(running) => progress_text(progress.received, running),
+                None => "Waiting for the transfer to start".to_owned(),
+            };
+            (text, vec![("written", progress.written.into())])
         });
     }
+}
+
+/// The name of an event for JSON, and what people read.
+fn event_text(event: &receiver::Event) -> Option<(&'static str, String)> {
+    Some(match event {
+        receiver::Event::Heard { .. }
+        | receiver::Event::Ended { .. }
+        | receiver::Event::Finished(_) => return None,
+        receiver::Event::Asynchronous { sender, .. } => (
+            "following",
+            format!("Following {} without a word", sender.ip()),
+        ),
+        receiver::Event::Connected { sender, number, .. } => (
+            "connected",
+            format!("Connected as #{number} to {}", sender.ip()),
+        ),
+        receiver::Event::Other { sender } => (
+            "warning",
+            format!(
+                "Warning: another sender, {}, uses the same port; it is ignored.",
+                sender.ip()
+            ),
+        ),
+        receiver::Event::TooLate { sender } => (
+            "too-late",
+            format!(
+                "{} is in the middle of a transfer; waiting for the next.",
+                sender.ip()
+            ),
+        ),
+        receiver::Event::Joined { slice } => (
+            "joined",
+            format!("Warning: joined late, at slice {slice}: what came before it is missing."),
+        ),
+        receiver::Event::DataLost { offset } => (
+            "data-lost",
+            format!(
+                "Warning: data lost after byte {}; zeroes are in their place.",
+                Spaced(*offset)
+            ),
+        ),
+        receiver::Event::Join { group } => ("group", format!("Listening to multicast on {group}")),
+        receiver::Event::Lost => (
+            "sender-lost",
+            "The sender fell silent; looking for one again.".to_owned(),
+        ),
+        receiver::Event::Started => ("started", "Transfer started.".to_owned()),
+    })
 }
 
 /// The first words are the stock program's, for scripts that read them.

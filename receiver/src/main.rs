@@ -8,7 +8,7 @@ use std::io;
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, report};
+use ironcast_hosted::{Console, ExitStatus, Journal, report};
 use ironcast_proto::receiver::Failure;
 use ironcast_receiver::options::Options;
 use ironcast_receiver::{Display, Ending, Target, receive};
@@ -41,11 +41,8 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let mut console = Console::open(!options.display.nokbd, false)?;
     eprintln!("Ironcast-receiver {}", env!("CARGO_PKG_VERSION"));
     eprintln!("UDP receiver for {name} at {}", settings.interface);
-    let mut display = Display::new(
-        !options.display.no_progress,
-        options.display.stat_period,
-        console.has_keyboard(),
-    );
+    let journal = Journal::open(options.display.journal())?;
+    let mut display = Display::new(journal, console.has_keyboard());
     let summary = receive(&settings, target, &mut console, &mut display)?;
     display.finish(&summary, &name);
     Ok(match summary.ending {

@@ -91,15 +91,8 @@ struct ForwardOptions {
 /// What the stock receiver is called.
 const STOCK: &str = "udp-receiver";
 
-/// udp-receiver's options that are refused for now.
-pub const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported::valued("log", Some('l'), "a log file"),
-    Unsupported::valued(
-        "print-uncompressed-position",
-        Some('x'),
-        "the position behind --pipe",
-    ),
-];
+/// udp-receiver's options that are refused: none.
+pub const UNSUPPORTED: &[Unsupported] = &[];
 
 impl Options {
     /// Reads a command line, the program's name first.
@@ -226,14 +219,6 @@ mod tests {
         let names = names.get_arguments().filter_map(clap::Arg::get_long);
         for name in names.chain(UNSUPPORTED.iter().map(|option| option.long)) {
             assert!(manual.contains(&format!("`--{name}`")), "--{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused() {
-        for line in ["-l log", "-x 1"] {
-            let error = parsed(line).unwrap_err();
-            assert!(matches!(error, OptionsError::Unsupported { .. }), "{line}");
         }
     }
 }

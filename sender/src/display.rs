@@ -4,16 +4,19 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use ironcast_hosted::{ProgressLine, Rate, Spaced};
+use ironcast_hosted::{Journal, Rate, Spaced};
 use ironcast_proto::sender::{Event, Outcome, Standing, Stats};
 use ironcast_proto::time::Instant;
+use serde_json::Value;
 
 use crate::transfer::{Ending, Observer, Progress, Summary};
 
 /// Shows a transfer on stderr.
 #[derive(Debug)]
 pub struct Display {
-    line: ProgressLine,
+    journal: Journal,
+    /// Whether to show how far the command of `--pipe` is.
+    shows_position: bool,
     /// Bytes that were acknowledged when the line was written last.
     acknowledged: u64,
     /// Whether a person was told that datagrams can't be sent.
@@ -21,11 +24,13 @@ pub struct Display {
 }
 
 impl Display {
-    /// One that shows the progress each `period`, or never if not `progress`.
+    /// One that writes to `journal`, and shows there how far the command of `--pipe` is if
+    /// `shows_position`.
     #[must_use]
-    pub fn new(progress: bool, period: Duration) -> Self {
+    pub fn new(journal: Journal, shows_position: bool) -> Self {
         Self {
-            line: ProgressLine::new(progress, period),
+            journal,
+            shows_position,
             acknowledged: 0,
             told_of_loss: false,
         }
@@ -35,76 +40,140 @@ impl Display {
     pub fn finish(&mut self, summary: &Summary) {
         let progress = &summary.progress;
         if let Some(running) = progress.running {
-            self.line.finish(&progress_text(progress, running, false));
+            let text = progress_text(progress, running, false);
+            self.journal.finish(progress.acknowledged, &text);
         }
-        self.line.say(&ending_text(summary));
+        let values = ending_values(summary);
+        self.journal.tell("finished", &ending_text(summary), values);
         if let Some(hash) = summary.hash {
-            self.line.say(&format!("blake3: {hash}"));
+            let values = vec![("blake3", hash.to_string().into())];
+            self.journal
+                .tell("hash", &format!("blake3: {hash}"), values);
         }
     }
 }
 
 impl Observer for Display {
     fn event(&mut self, event: &Event) {
-        if let Some(text) = event_text(event) {
-            self.line.say(&text);
+        if let Some((name, text)) = event_text(event) {
+            self.journal.tell(name, &text, event_values(event));
         }
     }
 
     fn lost(&mut self, destination: SocketAddrV4, error: &io::Error) {
         if !self.told_of_loss {
             self.told_of_loss = true;
-            self.line.say(&format!(
+            let text = format!(
                 "Warning: the system can't send to {destination} ({error}); is the network up, and \
                  does a firewall let it pass? Going on."
-            ));
+            );
+            self.journal.tell("warning", &text, Vec::new());
         }
     }
 
     fn progress_due(&self) -> Option<Instant> {
-        self.line.due()
+        self.journal.due()
     }
 
     fn progress(&mut self, progress: &Progress) {
         let stalled = progress.acknowledged == self.acknowledged;
         self.acknowledged = progress.acknowledged;
-        self.line.update(progress.now, || match progress.running {
-            Some(running) => progress_text(progress, running, stalled),
-            None => format!("Waiting: {} connected", count(progress.receivers)),
-        });
+        let shows_position = self.shows_position;
+        self.journal
+            .progress(progress.now, progress.acknowledged, || {
+                let mut text = match progress.running {
+                    Some(running) => progress_text(progress, running, stalled),
+                    None => format!("Waiting: {} connected", count(progress.receivers)),
+                };
+                if let Some(position) = progress.before_pipe.filter(|_| shows_position) {
+                    text.push_str(&format!("  {} of the file", Spaced(position)));
+                }
+                let values = vec![
+                    ("receivers", progress.receivers.into()),
+                    ("retransmitted", progress.stats.retransmitted.into()),
+                ];
+                (text, values)
+            });
     }
 }
 
-fn event_text(event: &Event) -> Option<String> {
+/// The name of an event for JSON, and what people read.
+fn event_text(event: &Event) -> Option<(&'static str, String)> {
     Some(match event {
         Event::Receiver {
             number,
             address,
             standing,
         } => match standing {
-            Standing::Connected => format!("New connection from {} (#{number})", address.ip()),
+            Standing::Connected => (
+                "connected",
+                format!("New connection from {} (#{number})", address.ip()),
+            ),
             Standing::Completed => return None,
-            Standing::Left => format!("Disconnecting #{number} ({}): it left", address.ip()),
-            Standing::Dropped => format!(
-                "Dropping #{number} ({}): it does not get its data in --retries-until-drop rounds",
-                address.ip()
+            Standing::Left => (
+                "left",
+                format!("Disconnecting #{number} ({}): it left", address.ip()),
             ),
-            Standing::Silent => format!(
-                "Dropping #{number} ({}): it says nothing any more (--drop-after)",
-                address.ip()
+            Standing::Dropped => (
+                "dropped",
+                format!(
+                    "Dropping #{number} ({}): it lacks data after --retries-until-drop rounds",
+                    address.ip()
+                ),
             ),
-            Standing::Restarted => format!(
-                "Dropping #{number} ({}): it was restarted in the middle of the transfer",
-                address.ip()
+            Standing::Silent => (
+                "dropped",
+                format!(
+                    "Dropping #{number} ({}): it says nothing any more (--drop-after)",
+                    address.ip()
+                ),
+            ),
+            Standing::Restarted => (
+                "dropped",
+                format!(
+                    "Dropping #{number} ({}): it was restarted in the middle of the transfer",
+                    address.ip()
+                ),
             ),
         },
-        Event::Refused { address } => {
-            format!("Refused {}: there is no place for it", address.ip())
+        Event::Refused { address } => (
+            "refused",
+            format!("Refused {}: there is no place for it", address.ip()),
+        ),
+        Event::Started { receivers: 0 } => {
+            ("started", "Starting transfer to whoever listens".to_owned())
         }
-        Event::Started { receivers: 0 } => "Starting transfer to whoever listens".to_owned(),
-        Event::Started { receivers } => format!("Starting transfer to {}", count(*receivers)),
+        Event::Started { receivers } => (
+            "started",
+            format!("Starting transfer to {}", count(*receivers)),
+        ),
         Event::Finished(_) => return None,
     })
+}
+
+/// What JSON has of an event beside its name and text.
+fn event_values(event: &Event) -> Vec<(&'static str, Value)> {
+    match event {
+        Event::Receiver {
+            number, address, ..
+        } => vec![
+            ("number", (*number).into()),
+            ("address", address.ip().to_string().into()),
+        ],
+        Event::Refused { address } => vec![("address", address.ip().to_string().into())],
+        Event::Started { receivers } => vec![("receivers", (*receivers).into())],
+        Event::Finished(_) => Vec::new(),
+    }
+}
+
+/// What JSON has of the end.
+fn ending_values(summary: &Summary) -> Vec<(&'static str, Value)> {
+    let mut values = vec![("bytes", summary.progress.acknowledged.into())];
+    if let Ending::Finished(outcome) = summary.ending {
+        values.push(("completed", outcome.completed.into()));
+        values.push(("lost", outcome.lost.into()));
+    }
+    values
 }
 
 /// The first words are the stock program's, for scripts that read them.
@@ -216,6 +285,7 @@ mod tests {
             acknowledged: 3_000_000,
             length: Some(6_000_000),
             receivers: 2,
+            before_pipe: None,
             awaited: Some((SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 3), 9000), 1)),
             stats: Stats {
                 blocks: 2402,

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod daemon;
 pub mod options;
 
 mod display;

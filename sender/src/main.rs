@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, report};
+use ironcast_hosted::{Console, ExitStatus, Journal, Operator, Signal, report};
 use ironcast_proto::sender::Outcome;
-use ironcast_sender::options::Options;
+use ironcast_sender::daemon::{self, Patient, PidFile};
+use ironcast_sender::options::{DaemonOptions, Options};
 use ironcast_sender::{Chunking, Display, Ending, Settings, Source, send};
 
 const NAME: &str = "ironcast-sender";
@@ -31,13 +33,65 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
+    let DaemonOptions {
+        daemon_mode,
+        pid_file,
+        kill,
+    } = &options.daemon;
+    if let (true, Some(path)) = (*kill, pid_file) {
+        daemon::kill(path)?;
+        return Ok(ExitStatus::Success);
+    }
+    let stdin_taken = options.file.is_none();
+    match daemon_mode {
+        0 => {
+            let mut console = Console::open(!options.display.nokbd, stdin_taken)?;
+            let has_keyboard = console.has_keyboard();
+            transfer(options, has_keyboard, &mut console)
+        }
+        2.. if !daemon::is_in_background() => {
+            // What is wrong with the settings is better said while somebody reads it.
+            options.settings()?;
+            daemon::go_into_background()?;
+            Ok(ExitStatus::Success)
+        }
+        _ => serve(options, pid_file.as_deref()),
+    }
+}
+
+/// Makes one transfer after the other, until a signal.
+fn serve(options: &Options, pid_file: Option<&Path>) -> Result<ExitStatus, Box<dyn Error>> {
+    let _pid_file = pid_file.map(PidFile::write).transpose()?;
+    let mut console = Console::open(!options.display.nokbd, options.file.is_none())?;
+    loop {
+        let has_keyboard = console.has_keyboard();
+        let mut patient = Patient::new(&mut console);
+        let status = transfer(options, has_keyboard, &mut patient)?;
+        if patient.deferred().is_some() {
+            return Ok(ExitStatus::Success);
+        }
+        if let ExitStatus::Stopped(signal) = status {
+            // SIGTERM is how --kill ends it, and no failure.
+            return Ok(match signal {
+                Signal::Terminate => ExitStatus::Success,
+                Signal::Hangup | Signal::Interrupt => status,
+            });
+        }
+    }
+}
+
+fn transfer(
+    options: &Options,
+    has_keyboard: bool,
+    operator: &mut dyn Operator,
+) -> Result<ExitStatus, Box<dyn Error>> {
     let settings = options.settings()?;
     let chunking = Chunking::for_config(&settings.protocol);
     let source = Source::open(options.file.as_deref(), options.pipe.as_deref(), chunking)?;
-    let mut console = Console::open(!options.display.nokbd, options.file.is_none())?;
-    greet(options, &settings, &source, &console);
-    let mut display = Display::new(!options.display.no_progress, options.display.stat_period);
-    let summary = send(&settings, source, &mut console, &mut display)?;
+    greet(options, &settings, &source, has_keyboard);
+    let journal = Journal::open(options.display.journal())?;
+    let mut display = Display::new(journal, options.display.shows_position());
+    let summary = send(&settings, source, operator, &mut display)?;
     display.finish(&summary);
     Ok(match summary.ending {
         Ending::Finished(Outcome { completed: 0, .. }) => ExitStatus::TransferFailed,
@@ -49,7 +103,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
 }
 
 /// Says what is about to happen, and what it waits for.
-fn greet(options: &Options, settings: &Settings, source: &Source, console: &Console) {
+fn greet(options: &Options, settings: &Settings, source: &Source, has_keyboard: bool) {
     let protocol = &settings.protocol;
     eprintln!("Ironcast-sender {}", env!("CARGO_PKG_VERSION"));
     eprintln!("UDP sender for {} at {}", source.name(), settings.interface);
@@ -57,7 +111,7 @@ fn greet(options: &Options, settings: &Settings, source: &Source, console: &Cons
         "Control to {}, data to {}",
         protocol.control_address, protocol.data_address
     );
-    match (console.has_keyboard(), options.starts_by_itself()) {
+    match (has_keyboard, options.starts_by_itself()) {
         (true, _) => eprintln!("Ready. Press Enter to start sending data."),
         (false, true) => {}
         (false, false) => eprintln!(

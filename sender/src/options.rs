@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::builder::RangedU64ValueParser;
+use clap::{ArgAction, Parser};
 use ironcast_hosted::options::{
     self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_bitrate,
     parse_milliseconds, parse_seconds, parse_time,
@@ -44,6 +44,10 @@ pub struct Options {
 
     #[command(flatten)]
     forward: ForwardOptions,
+
+    /// One transfer after the other.
+    #[command(flatten)]
+    pub daemon: DaemonOptions,
 
     /// What is shown, and the keyboard.
     #[command(flatten)]
@@ -107,7 +111,8 @@ struct DataOptions {
     #[arg(value_parser = parse_block_size)]
     blocksize: u16,
 
-    /// Send a slice while the one before it waits for answers [default]
+    /// Send a slice while the one before it waits for answers [default, unless the interface is
+    /// half duplex]
     #[arg(long, short = 'd', overrides_with = "half_duplex")]
     full_duplex: bool,
 
@@ -145,6 +150,14 @@ struct DataOptions {
     #[arg(alias = "max_bitrate")]
     max_bitrate: Option<u64>,
 
+    /// Taken for the sake of old scripts, and without effect, as in udp-sender
+    #[arg(short = 'I', value_name = "VALUE", hide = true)]
+    ignored: Option<String>,
+
+    /// Taken for the sake of old scripts, and without effect
+    #[arg(long, hide = true)]
+    print_seed: bool,
+
     /// Follow the network's own queue, as this program always does: it waits where that is full
     #[arg(long, short = 'A')]
     autorate: bool,
@@ -177,27 +190,33 @@ struct ForwardOptions {
     rehello_offset: u16,
 }
 
+/// Options about one transfer after the other.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "One transfer after the other")]
+pub struct DaemonOptions {
+    /// Wait for the next receivers when a transfer is done; given twice: in the background
+    #[arg(long, short = 'D', action = ArgAction::Count)]
+    pub daemon_mode: u8,
+
+    /// A file for the daemon's process number
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+
+    /// End the daemon whose number is in --pid-file, after its transfer
+    #[arg(long, short = 'K', requires = "pid_file")]
+    pub kill: bool,
+}
+
 /// What the stock sender is called.
 const STOCK: &str = "udp-sender";
 
-/// udp-sender's options that are refused for now.
-pub const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported::valued(
-        "rate-governor",
-        Some('g'),
-        "a loadable module that sets the rate",
-    ),
-    Unsupported::valued("log", Some('l'), "a log file"),
-    Unsupported::valued("bw-period", None, "the rate of each period in the log file"),
-    Unsupported::valued(
-        "print-uncompressed-position",
-        Some('x'),
-        "the position before --pipe",
-    ),
-    Unsupported::flag("daemon-mode", Some('D'), "one transfer after the other"),
-    Unsupported::valued("pid-file", None, "a file with the daemon's process number"),
-    Unsupported::flag("kill", Some('K'), "the end of a daemon"),
-];
+/// udp-sender's options that are refused.
+pub const UNSUPPORTED: &[Unsupported] = &[Unsupported::valued(
+    "rate-governor",
+    Some('g'),
+    "a loadable module of C code; --max-bitrate limits the rate, and without it the sender waits \
+     where the network's queue is full",
+)];
 
 impl Options {
     /// Reads a command line, the program's name first.
@@ -240,11 +259,7 @@ impl Options {
                 .unwrap_or_else(|| data_group(interface.address)),
             addressing: data.addressing(),
             block_size: data.blocksize,
-            duplex: if data.half_duplex {
-                Duplex::Half
-            } else {
-                Duplex::Full
-            },
+            duplex: data.duplex(interface),
             slice_blocks: SliceBlocks {
                 default: data.default_slice_size,
                 min: data.min_slice_size,
@@ -282,6 +297,15 @@ impl StartOptions {
 }
 
 impl DataOptions {
+    /// As was asked for, else as the interface has it.
+    fn duplex(&self, interface: &Interface) -> Duplex {
+        let is_half = !self.full_duplex && interface.is_half_duplex();
+        match self.half_duplex || is_half {
+            true => Duplex::Half,
+            false => Duplex::Full,
+        }
+    }
+
     fn addressing(&self) -> Addressing {
         if self.broadcast {
             Addressing::Broadcast
@@ -438,25 +462,38 @@ mod tests {
     fn the_manual_has_every_option() {
         let manual = include_str!("../../docs/programs.md");
         let names = Options::command();
-        let names = names.get_arguments().filter_map(clap::Arg::get_long);
+        let names = names
+            .get_arguments()
+            .filter(|argument| !argument.is_hide_set())
+            .filter_map(clap::Arg::get_long);
         for name in names.chain(UNSUPPORTED.iter().map(|option| option.long)) {
             assert!(manual.contains(&format!("`--{name}`")), "--{name}");
         }
     }
 
     #[test]
-    fn what_is_not_supported_is_refused() {
-        for line in [
-            "--fec 8x8/128",
-            "-a",
-            "--max_bitrate 5m",
-            "-p gzip",
-            "-DD",
-            "--stream",
-        ] {
-            let error = parsed(line).unwrap_err();
-            assert!(matches!(error, OptionsError::Unsupported { .. }), "{line}");
-        }
+    fn a_loadable_governor_is_refused_with_what_to_take_instead() {
+        let error = parsed("--rate-governor auto.so:x=1").unwrap_err();
+        assert!(matches!(error, OptionsError::Unsupported { .. }));
+        assert!(error.to_string().contains("--max-bitrate"), "{error}");
+    }
+
+    #[test]
+    fn transfers_without_a_way_back() {
+        let config = protocol("--async --fec 8x8/64 --max-bitrate 80m --streaming -Y 20");
+        assert!(config.asynchronous);
+        assert_eq!(config.fec, "8x8/64".parse().ok());
+        assert_eq!(config.max_bitrate, Some(80_000_000));
+        assert_eq!(config.streaming, Some(20));
+        assert_eq!(protocol("--rehello-offset 9").streaming, None);
+    }
+
+    #[test]
+    fn the_silent_are_dropped_after_5_seconds_unless_said_otherwise() {
+        assert_eq!(protocol("").drop_after, Some(Duration::from_secs(5)));
+        let config = protocol("--drop-after 750ms");
+        assert_eq!(config.drop_after, Some(Duration::from_millis(750)));
+        assert_eq!(protocol("--drop-after 0").drop_after, None);
     }
 
     #[test]

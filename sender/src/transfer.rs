@@ -53,6 +53,8 @@ pub struct Progress {
     pub acknowledged: u64,
     /// Bytes of the image, if known.
     pub length: Option<u64>,
+    /// How far the command of `--pipe` has read its file, if that can be told.
+    pub before_pipe: Option<u64>,
     /// How many receivers take part.
     pub receivers: u16,
     /// One of those that the transfer waits for, and how many more there are.
@@ -370,6 +372,7 @@ impl Transfer {
             running: self.started.map(|started| now - started),
             acknowledged: self.machine.acknowledged(),
             length: self.source.length(),
+            before_pipe: self.source.position_before_pipe(),
             receivers: self.machine.receivers(),
             awaited: first.map(|(_, address)| (address, awaited.count())),
             stats: *self.machine.stats(),

@@ -1,0 +1,282 @@
+//! What a program tells of its transfer: on stderr for people, in a log file, or as JSON.
+//!
+//! On stderr the progress is a line that is written over and over. As with the stock programs it
+//! ends with a carriage return, on a terminal or not: scripts read it.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::ValueEnum;
+use ironcast_proto::time::{Duration, Instant};
+use serde_json::{Map, Value};
+
+use crate::format::Rate;
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is to be told, and where.
+#[derive(Clone, Debug, Default)]
+pub struct JournalSettings {
+    /// Whether to show the progress.
+    pub progress: bool,
+    /// Time between its updates.
+    pub period: Duration,
+    /// How events are written.
+    pub format: LogFormat,
+    /// A file that gets them too.
+    pub log: Option<PathBuf>,
+    /// Time between lines with the rate in that file; `None` for no such lines.
+    pub rate_period: Option<Duration>,
+}
+
+/// Why a log file can't be written.
+#[derive(Debug)]
+pub struct LogError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't open the log file {}", self.path.display())
+    }
+}
+
+impl Error for LogError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The place for all that is to be told.
+#[derive(Debug)]
+pub struct Journal {
+    settings: JournalSettings,
+    due: Instant,
+    /// The line that is shown; empty if there is none.
+    shown: String,
+    log: Option<File>,
+    /// When the rate was logged last, and how many bytes there were.
+    rate: Option<(Instant, u64)>,
+}
+
+impl Journal {
+    /// One for these settings.
+    ///
+    /// # Errors
+    /// [`LogError`] if the log file can't be opened.
+    pub fn open(settings: JournalSettings) -> Result<Self, LogError> {
+        let log = settings.log.as_deref().map(open_log).transpose()?;
+        Ok(Self {
+            settings,
+            due: Instant::ZERO,
+            shown: String::new(),
+            log,
+            rate: None,
+        })
+    }
+
+    /// When it wants to be told of the progress; `None` for never.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let progress = self.settings.progress.then_some(self.due);
+        let rate = self.rate_due();
+        [progress, rate].into_iter().flatten().min()
+    }
+
+    /// Shows the progress, if it is time to: `bytes` of the image are transferred, and `text`
+    /// gives the line and more values for JSON.
+    pub fn progress(
+        &mut self,
+        now: Instant,
+        bytes: u64,
+        text: impl FnOnce() -> (String, Vec<(&'static str, Value)>),
+    ) {
+        self.log_rate(now, bytes);
+        if self.settings.progress && self.due <= now {
+            self.due = now + self.settings.period;
+            let (text, values) = text();
+            self.show(bytes, &text, values);
+        }
+    }
+
+    /// Shows the progress a last time, due or not, and ends its line.
+    pub fn finish(&mut self, bytes: u64, text: &str) {
+        if self.settings.progress {
+            self.show(bytes, text, Vec::new());
+            self.end();
+        }
+    }
+
+    /// Tells of an event, with its name and values for JSON.
+    pub fn tell(&mut self, event: &str, text: &str, values: Vec<(&'static str, Value)>) {
+        self.end();
+        match self.settings.format {
+            LogFormat::Text => eprintln!("{text}"),
+            LogFormat::Json => eprintln!("{}", json(event, text, values.clone())),
+        }
+        self.log(event, text, values);
+    }
+
+    /// Ends the line that is shown, so that others can write.
+    pub fn end(&mut self) {
+        if !self.shown.is_empty() {
+            self.shown.clear();
+            eprintln!();
+        }
+    }
+
+    fn show(&mut self, bytes: u64, text: &str, mut values: Vec<(&'static str, Value)>) {
+        if self.shown == text {
+            return;
+        }
+        if self.settings.format == LogFormat::Json {
+            values.push(("bytes", bytes.into()));
+            eprintln!("{}", json("progress", text, values));
+            return;
+        }
+        let width = |text: &str| text.chars().count();
+        let rest = width(&self.shown).saturating_sub(width(text));
+        text.clone_into(&mut self.shown);
+        // There is nobody to tell that stderr does not work.
+        let _ = write!(io::stderr(), "{text}{:rest$}\r", "");
+    }
+
+    fn rate_due(&self) -> Option<Instant> {
+        let period = self.settings.rate_period.filter(|_| self.log.is_some())?;
+        Some(self.rate.map_or(Instant::ZERO, |(at, _)| at + period))
+    }
+
+    fn log_rate(&mut self, now: Instant, bytes: u64) {
+        if self.rate_due().is_none_or(|due| due > now) {
+            return;
+        }
+        if let Some((at, before)) = self.rate.replace((now, bytes)) {
+            let rate = Rate {
+                bytes: bytes.saturating_sub(before),
+                time: now - at,
+            };
+            let values = vec![("bytes", bytes.into())];
+            self.log("rate", &format!("{rate}"), values);
+        }
+    }
+
+    fn log(&mut self, event: &str, text: &str, values: Vec<(&'static str, Value)>) {
+        let Some(log) = &mut self.log else {
+            return;
+        };
+        let line = match self.settings.format {
+            LogFormat::Text => format!("{} {text}\n", time()),
+            LogFormat::Json => format!("{}\n", json(event, text, values)),
+        };
+        if log.write_all(line.as_bytes()).is_err() {
+            // Say it once; the transfer matters more.
+            self.log = None;
+            eprintln!("Warning: the log file can't be written any more.");
+        }
+    }
+}
+
+fn open_log(path: &Path) -> Result<File, LogError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|source| LogError {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn time() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}
+
+fn json(event: &str, text: &str, values: Vec<(&'static str, Value)>) -> Value {
+    let fixed = [
+        ("time", time().into()),
+        ("event", event.into()),
+        ("message", text.into()),
+    ];
+    let all = fixed.into_iter().chain(values);
+    Value::Object(Map::from_iter(
+        all.map(|(key, value)| (key.to_owned(), value)),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn journal(format: LogFormat, name: &str) -> (Journal, PathBuf) {
+        let path = std::env::temp_dir().join(format!("ironcast-{name}-{}", std::process::id()));
+        let settings = JournalSettings {
+            format,
+            log: Some(path.clone()),
+            rate_period: Some(Duration::from_secs(1)),
+            ..JournalSettings::default()
+        };
+        (Journal::open(settings).unwrap(), path)
+    }
+
+    #[test]
+    fn the_log_has_events_and_the_rate_of_each_period() {
+        let (mut journal, path) = journal(LogFormat::Text, "text-log");
+        journal.tell("started", "Starting transfer", Vec::new());
+        for (second, bytes) in [(1, 0), (2, 5_000_000), (3, 5_000_000)] {
+            let now = Instant::from_micros(second * 1_000_000);
+            assert!(journal.due().unwrap() <= now);
+            journal.progress(now, bytes, || unreachable!("no progress was asked for"));
+        }
+        let log = fs::read_to_string(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        assert!(lines[0].ends_with("Z Starting transfer"), "{log}");
+        assert!(
+            lines[1].ends_with(" 5.0 MB/s") && lines[2].ends_with(" 0.0 MB/s"),
+            "{log}"
+        );
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn json_is_an_object_a_line() {
+        let (mut journal, path) = journal(LogFormat::Json, "json-log");
+        journal.tell("connected", "a \"name\"\n", vec![("number", 3.into())]);
+        let log = fs::read_to_string(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        let value: Value = serde_json::from_str(log.trim_end()).unwrap();
+        assert_eq!(value["event"], "connected");
+        assert_eq!(value["message"], "a \"name\"\n");
+        assert_eq!(value["number"], 3);
+        assert!(
+            value["time"]
+                .as_str()
+                .is_some_and(|time| time.ends_with('Z'))
+        );
+    }
+
+    #[test]
+    fn a_log_that_can_not_be_written_is_named() {
+        let settings = JournalSettings {
+            log: Some(PathBuf::from("/nonexistent/log")),
+            ..JournalSettings::default()
+        };
+        let error = Journal::open(settings).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/log"));
+    }
+}
