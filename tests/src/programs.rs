@@ -15,14 +15,24 @@ use crate::{Host, LabError, Running, find_tool};
 pub enum Kind {
     /// `udp-sender` and `udp-receiver` of Debian's package `udpcast`.
     Stock,
+    /// The same of Debian's testing, ten years younger: `IRONCAST_NEWER_DIR`, or where
+    /// `cargo xtask setup` leaves them.
+    Newer,
     /// `ironcast-sender` and `ironcast-receiver`.
     Ours,
 }
 
 impl Kind {
+    /// Whether it is a stock program of any age.
+    #[must_use]
+    pub fn is_stock(self) -> bool {
+        self != Self::Ours
+    }
+
     fn sender(self) -> Result<PathBuf, LabError> {
         match self {
             Self::Stock => find_tool("udp-sender"),
+            Self::Newer => newer_program("udp-sender"),
             Self::Ours => our_program("ironcast-sender"),
         }
     }
@@ -30,6 +40,7 @@ impl Kind {
     fn receiver(self) -> Result<PathBuf, LabError> {
         match self {
             Self::Stock => find_tool("udp-receiver"),
+            Self::Newer => newer_program("udp-receiver"),
             Self::Ours => our_program("ironcast-receiver"),
         }
     }
@@ -165,6 +176,19 @@ fn our_program(name: &str) -> Result<PathBuf, LabError> {
         folder.join(name),
         "`cargo build -p ironcast-sender -p ironcast-receiver` makes it, \
          or set IRONCAST_BIN_DIR to its folder",
+    )
+}
+
+/// One of the newer stock programs.
+fn newer_program(name: &str) -> Result<PathBuf, LabError> {
+    let folder = env::var_os("IRONCAST_NEWER_DIR").map(PathBuf::from);
+    let in_cache = || {
+        let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
+        home.join(".cache/ironcast/newer-udpcast/bin")
+    };
+    existing(
+        folder.unwrap_or_else(in_cache).join(name),
+        "`cargo xtask setup` fetches it, or set IRONCAST_NEWER_DIR to its folder",
     )
 }
 

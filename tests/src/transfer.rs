@@ -22,6 +22,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// the first 16 bits after the UDP header are none of theirs.
 const AFTER_CONNECTING: &str = "ip protocol udp @th,64,16 != { 0x0003, 0x0007, 0x0500 }";
 
+/// How often a sender says HELLO, where that is needed.
+const HELLOS: &[&str] = &["--rexmit-hello-interval", "300"];
+
 /// A transfer that is being put together.
 #[derive(Debug, Clone)]
 pub struct Transfer {
@@ -32,6 +35,8 @@ pub struct Transfer {
     receiver_args: Vec<String>,
     loss: u32,
     fed: bool,
+    without_answers: bool,
+    late: Option<Kind>,
     to_stdout: bool,
     outputs: Vec<(usize, PathBuf)>,
 }
@@ -49,6 +54,8 @@ impl Transfer {
             receiver_args: Vec::new(),
             loss: 0,
             fed: false,
+            without_answers: false,
+            late: None,
             to_stdout: false,
             outputs: Vec::new(),
         }
@@ -95,6 +102,20 @@ impl Transfer {
         self
     }
 
+    /// Lets the sender send to whoever listens after a second, without waiting for anyone.
+    #[must_use]
+    pub fn without_answers(mut self) -> Self {
+        self.without_answers = true;
+        self
+    }
+
+    /// Has a host for one more receiver, which [`Transferring::start_late`] starts.
+    #[must_use]
+    pub fn late(mut self, receiver: Kind) -> Self {
+        self.late = Some(receiver);
+        self
+    }
+
     /// Lets the receivers write to their stdout, which is the file, in place of taking `--file`.
     #[must_use]
     pub fn to_stdout(mut self) -> Self {
@@ -123,11 +144,15 @@ impl Transfer {
         for number in 0..self.receivers.len() {
             receivers.push(self.start_receiver(&lab, number, folder.path())?);
         }
-        let mut sender = Program::sender(self.sender)?
-            .args(&["--min-receivers", &self.receivers.len().to_string()]);
-        if self.sender == Kind::Stock && self.receivers.contains(&Kind::Stock) {
+        let mut sender = Program::sender(self.sender)?;
+        sender = match self.without_answers {
+            true => sender.args(&["--async", "--autostart", "3"]).args(HELLOS),
+            false => sender.args(&["--min-receivers", &self.receivers.len().to_string()]),
+        };
+        let stock_receiver = self.receivers.iter().any(|kind| kind.is_stock());
+        if self.sender.is_stock() && stock_receiver && !self.without_answers {
             // Otherwise both ask once, and each perhaps a moment before the other listens.
-            sender = sender.args(&["--rexmit-hello-interval", "500"]);
+            sender = sender.args(HELLOS);
         }
         for argument in &self.sender_args {
             sender = sender.arg(argument);
@@ -137,11 +162,16 @@ impl Transfer {
             false => sender.file(&source),
         };
         let mut sender = sender.start(&host, "sender", folder.path())?;
+        let late = match self.late {
+            Some(kind) => Some((lab.host("10.77.0.99")?, kind)),
+            None => None,
+        };
         Ok(Transferring {
             pipe: sender.take_stdin(),
             sender,
             sender_host: host,
             receivers,
+            late,
             source,
             folder,
         })
@@ -155,7 +185,7 @@ impl Transfer {
     ) -> Result<Receiver, LabError> {
         let host = lab.host(&format!("10.77.0.{}", number + 2))?;
         if self.loss > 0 {
-            let stock = self.sender == Kind::Stock || self.receivers.contains(&Kind::Stock);
+            let stock = self.sender.is_stock() || self.receivers.iter().any(|kind| kind.is_stock());
             let packets = match stock {
                 true => AFTER_CONNECTING,
                 false => "ip protocol udp",
@@ -225,6 +255,7 @@ pub struct Transferring {
     pub sender_host: Host,
     /// The receivers.
     pub receivers: Vec<Receiver>,
+    late: Option<(Host, Kind)>,
     /// What is sent.
     pub source: PathBuf,
     pipe: Option<ChildStdin>,
@@ -256,6 +287,24 @@ impl Transferring {
     /// Tells the sender that there is no more.
     pub fn end_feed(&mut self) {
         self.pipe = None;
+    }
+
+    /// Starts the receiver that comes late.
+    ///
+    /// # Errors
+    /// What starting a program can give.
+    pub fn start_late(&mut self) -> Result<Receiver, LabError> {
+        let Some((host, kind)) = self.late.take() else {
+            return Err(LabError::wrong("nobody is to come late"));
+        };
+        let file = self.folder.path().join("received-late");
+        let program = Program::receiver(kind)?.file(&file);
+        let program = program.start(&host, "late", self.folder.path())?;
+        Ok(Receiver {
+            host,
+            program,
+            file,
+        })
     }
 
     /// Waits until every receiver's file has `bytes` or more.

@@ -14,6 +14,7 @@ mod efi;
 mod embedded;
 mod image;
 mod licences;
+mod newer;
 mod paths;
 mod run;
 mod setup;

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use ironcast_tests::find_tool;
 
-use crate::{apt, run};
+use crate::{apt, newer, run};
 
 /// Settings of `cargo xtask setup`.
 #[derive(Args)]
@@ -99,6 +99,9 @@ pub(crate) fn provide(purposes: &[Purpose]) -> Result<()> {
             tool.probe,
             tool.package
         );
+    }
+    if purposes.contains(&Purpose::Test) {
+        newer::provide()?;
     }
     if purposes.contains(&Purpose::Lab) {
         namespaces_allowed()?;

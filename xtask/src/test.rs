@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::run::{command, run as run_command};
 use crate::setup::{self, Purpose};
-use crate::{efi, embedded, image, licences, paths, style};
+use crate::{efi, embedded, image, licences, newer, paths, style};
 
 /// Settings of `cargo xtask test`.
 #[derive(Args)]
@@ -96,6 +96,7 @@ impl Stage {
                 let mut test = cargo("test");
                 test.args(["--package", "ironcast-tests", "--no-fail-fast"]);
                 test.env("IRONCAST_BIN_DIR", paths::cargo_target().join("release"));
+                test.env("IRONCAST_NEWER_DIR", newer::folder());
                 test.env("IRONCAST_EFI", paths::efi());
                 test.env("IRONCAST_OS_IMAGE", paths::image());
                 run_command(&mut test)
