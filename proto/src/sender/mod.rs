@@ -7,6 +7,7 @@
 mod config;
 mod encode;
 mod event;
+mod invitations;
 mod pace;
 mod roster;
 mod size;
@@ -26,6 +27,7 @@ use crate::bits::BitSet;
 use crate::geometry::MAX_RECEIVERS;
 use crate::time::Instant;
 use crate::wire::{self, Capabilities, ConnectReply, Hello, HelloKind, Message};
+use invitations::Invitations;
 use roster::Roster;
 use start::Waiting;
 use transfer::{Addresses, Transfer};
@@ -86,6 +88,8 @@ pub struct Sender {
     to_greet: BitSet,
     /// One that is to be told that there is no place; more of them ask again.
     to_refuse: Option<SocketAddrV4>,
+    /// Those who come during a streaming transfer.
+    invitations: Invitations,
     /// The end of the stream as far as the caller has it.
     supplied: u64,
     /// Whether the stream ends there.
@@ -112,6 +116,7 @@ impl Sender {
             state: State::Waiting(Waiting::new(config.start, config.asynchronous, now)),
             to_greet: BitSet::EMPTY,
             to_refuse: None,
+            invitations: Invitations::default(),
             supplied: 0,
             complete: false,
             refused: None,
@@ -189,6 +194,10 @@ impl Sender {
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
         if buffer.len() < wire::MAX_CONTROL_LEN {
             return None;
+        }
+        if let Some(address) = self.invitations.poll() {
+            let hello = Message::Hello(self.hello(HelloKind::Streaming));
+            return emit(address, &hello, buffer);
         }
         if let Some((address, reply)) = self.next_reply() {
             return emit(address, &reply, buffer);
@@ -371,6 +380,9 @@ impl Sender {
         let State::Transferring(transfer) = &mut self.state else {
             return None;
         };
+        if !self.invitations.accept(address) {
+            return None;
+        }
         let number = self.roster.admit(address)?;
         self.roster.renew(number);
         transfer.release_receiver(number);

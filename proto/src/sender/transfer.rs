@@ -32,6 +32,10 @@ const SHORT_SLICE: u16 = 16;
 /// "Waits"): receivers give a silent sender up after a minute.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// How long a receiver may be silent at the end. Chosen (docs/protocol.md, "Waits"): disks flush
+/// then, and nobody else is held up.
+const END_GRACE: Duration = Duration::from_secs(30);
+
 /// How often the end is said if nobody is to answer, and how far apart. Chosen (docs/protocol.md,
 /// "Async").
 const LAST_WORDS: u32 = 5;
@@ -393,6 +397,10 @@ impl Transfer {
             return;
         }
         if let (Some(limit), Some(asked_at)) = (self.drop_after, front.asked_at()) {
+            let limit = match front.is_end() {
+                true => limit.max(END_GRACE),
+                false => limit,
+            };
             roster.drop_silent(&awaited, asked_at, now, limit);
         }
         let audience = front.audience(roster.connected());
