@@ -20,6 +20,9 @@ pub struct Settings<'a> {
     pub rendezvous: Option<Ipv4Addr>,
     /// `ip=`: this machine's address. Default: by DHCP.
     pub ip: AddressSource,
+    /// `late-join=`: whether to take the rest of a streaming transfer that is under way. Default
+    /// no.
+    pub late_join: bool,
     /// `confirm=`: whether a person must agree before the disk is overwritten. Default: no.
     pub confirm: Confirm,
     /// `then=`: what to do after success. Default: restart.
@@ -33,6 +36,7 @@ impl Default for Settings<'_> {
             port_base: 9000,
             rendezvous: None,
             ip: AddressSource::Dhcp,
+            late_join: false,
             confirm: Confirm::No,
             then: Then::Reboot,
         }
@@ -80,6 +84,13 @@ impl<'a> Settings<'a> {
             }
             Key::Rendezvous => self.rendezvous = Some(value.parse().ok()?),
             Key::Ip => self.ip = value.parse().ok()?,
+            Key::LateJoin => {
+                self.late_join = match value {
+                    "yes" => true,
+                    "no" => false,
+                    _ => return None,
+                }
+            }
             Key::Confirm => {
                 self.confirm = match value {
                     "ask" => Confirm::Ask,
@@ -107,12 +118,13 @@ enum Key {
     PortBase,
     Rendezvous,
     Ip,
+    LateJoin,
     Confirm,
     Then,
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 6] = [
+const KEYS: [(Key, &str, &str); 7] = [
     (
         Key::Disk,
         "disk",
@@ -126,6 +138,7 @@ const KEYS: [(Key, &str, &str); 6] = [
         "ip",
         "dhcp, or address/prefix[,router] such as 10.0.0.7/24,10.0.0.1",
     ),
+    (Key::LateJoin, "late-join", "yes or no"),
     (Key::Confirm, "confirm", "ask or no"),
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
 ];

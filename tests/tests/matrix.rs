@@ -16,7 +16,7 @@ use ironcast_tests::{Direction, Kind, LabError, Receiver, Transfer};
 const KINDS: [Kind; 3] = [Ours, Stock, Newer];
 
 /// Cells that are tried side by side: most of them wait for stock programs most of the time.
-const SIDE_BY_SIDE: usize = 6;
+const SIDE_BY_SIDE: usize = 4;
 
 /// Bytes of a block (docs/protocol.md, "Geometry").
 const BLOCK: usize = 1456;
@@ -123,9 +123,18 @@ impl Cell {
                 .without_answers()
                 .size(4_000_000)
                 .late(self.receiver())
-                .sender_args(&["--streaming", "--max-bitrate", "20m"]),
+                .sender_args(&["--streaming", "--max-bitrate", "16m"]),
             Mode::Loss5 => transfer.size(1_500_000).loss(5).fed(),
             Mode::Loss20 => transfer.size(1_500_000).loss(20).fed(),
+        }
+    }
+
+    /// Without a way back a stock receiver that has no time for a packet hangs; on a busy machine
+    /// that happens to one in some ten of them, whoever sends.
+    fn attempts(self) -> usize {
+        match self.mode {
+            Mode::AsyncFec | Mode::AsyncLate if self.receiver().is_stock() => 3,
+            _ => 1,
         }
     }
 
@@ -189,7 +198,10 @@ fn run_all(cells: &[Cell]) -> BTreeMap<Cell, Result<(), String>> {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
                 while let Some(&cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = cell.run().map_err(|error| error.to_string());
+                    let result = (1..cell.attempts())
+                        .find_map(|_| cell.run().ok())
+                        .map_or_else(|| cell.run(), Ok)
+                        .map_err(|error| error.to_string());
                     results.lock().unwrap().insert(cell, result);
                 }
             });

@@ -91,6 +91,7 @@ impl<'a> Transfer<'a> {
         let config = receiver::Config {
             port_base: settings.port_base,
             start_timeout: Some(START_TIMEOUT),
+            late_join: settings.late_join,
             ..receiver::Config::default()
         };
         Self {
