@@ -164,20 +164,9 @@ impl Lab {
 
     /// Loses packets at the bridge's side of a link: loss in a host's own output would show up as
     /// an error of its `sendto`, which no real network gives.
-    fn set_loss(
-        &self,
-        port: &str,
-        direction: Direction,
-        percent: u32,
-        packets: &str,
-    ) -> Result<(), LabError> {
+    fn set_loss(&self, port: &str, direction: Direction, which: &str) -> Result<(), LabError> {
         let table = format!("lose_{}_{port}", direction.word());
-        self.add_rule(
-            &table,
-            port,
-            direction,
-            &format!("{packets} numgen random mod 100 < {percent} counter drop"),
-        )
+        self.add_rule(&table, port, direction, &format!("{which} counter drop"))
     }
 
     fn count(&self, port: &str, direction: Direction, packets: &str) -> Result<Counter, LabError> {
@@ -318,7 +307,22 @@ impl Port {
         percent: u32,
         packets: &str,
     ) -> Result<(), LabError> {
-        self.lab.set_loss(&self.name, direction, percent, packets)
+        let which = format!("{packets} numgen random mod 100 < {percent}");
+        self.lab.set_loss(&self.name, direction, &which)
+    }
+
+    /// Loses one of `count` packets that match `packets`, evenly, in place of what was set before.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `nft` refuses.
+    pub fn lose_one_of(
+        &self,
+        direction: Direction,
+        count: u32,
+        packets: &str,
+    ) -> Result<(), LabError> {
+        let which = format!("{packets} numgen inc mod {count} 0");
+        self.lab.set_loss(&self.name, direction, &which)
     }
 
     /// How many packets [`Port::set_loss`] has lost in `direction` since it was last called.

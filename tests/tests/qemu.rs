@@ -280,10 +280,12 @@ fn cast_without_answers(sender: Kind) -> Result<(), LabError> {
     let machine = Machine::builder("machine").disk(&disk, VirtioBlk);
     let mut machine = room.start(machine.nic(VirtioNet))?;
     let mut check = || {
-        machine.wait_for_line("waiting for a sender", RECEIVE)?;
+        machine.wait_for_line("looking for a sender", RECEIVE)?;
         // Only of packets that carry blocks: who misses the only HELLO misses everything.
         let blocks = "ip protocol udp udp length > 500";
-        machine.tap().set_loss_of(Direction::Towards, 5, blocks)?;
+        // One of 19 is a little over 5 %. Evenly: of 72 blocks with 8 spare ones, 5 % at random take
+        // more than 8 once in 90 times, and this image has some 220 such stripes.
+        machine.tap().lose_one_of(Direction::Towards, 19, blocks)?;
         let sending = Program::sender(sender)?.file(&image);
         let sending = sending.args(&["--async", "--fec", "8x8/64", "--max-bitrate", RATE]);
         let sending = sending.args(&["--autostart", "3", "--rexmit-hello-interval", "300"]);
@@ -291,7 +293,7 @@ fn cast_without_answers(sender: Kind) -> Result<(), LabError> {
         demand_ok(&mut machine, RECEIVE)?;
         sending.wait_success(Duration::from_secs(30))?;
         let lost = machine.tap().lost(Direction::Towards)?;
-        if lost < 20 {
+        if lost < 700 {
             return Err(LabError::wrong(format!("only {lost} packets were lost")));
         }
         demand_written(&image, &disk)

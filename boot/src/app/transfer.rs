@@ -3,8 +3,10 @@
 //! One loop does everything, and nothing in it takes longer than one write to the disk: a network
 //! card holds a few dozen frames, and what comes on top is lost and has to be sent again.
 
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::net::Ipv4Addr;
 

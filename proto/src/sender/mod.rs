@@ -411,7 +411,7 @@ impl Sender {
                 .sum::<u16>();
             let outcome = Outcome {
                 completed,
-                lost: left.saturating_sub(self.absent) + gone,
+                lost: left.saturating_sub(self.absent + self.roster.passers_by()) + gone,
                 bytes,
             };
             self.finished = Some(outcome);

@@ -40,6 +40,8 @@ pub(super) struct Roster {
     connected: BitSet,
     /// Numbers of the receivers that have answered a request.
     answered: BitSet,
+    /// Numbers of the receivers that came after the start.
+    late: BitSet,
     /// Numbers whose standing changed since [`Self::poll_event`] told it.
     untold: BitSet,
 }
@@ -53,6 +55,7 @@ impl Roster {
             receivers: Vec::new(),
             connected: BitSet::EMPTY,
             answered: BitSet::EMPTY,
+            late: BitSet::EMPTY,
             untold: BitSet::EMPTY,
         }
     }
@@ -172,8 +175,19 @@ impl Roster {
         now.since(first) >= ASKS_AGAIN
     }
 
+    /// How many came after the start, and left before they had answered anything.
+    pub(super) fn passers_by(&self) -> u16 {
+        let has_left = |index: &usize| {
+            let entry = self.receivers.get(*index);
+            entry.is_some_and(|entry| entry.standing == Standing::Left)
+        };
+        let silent = self.late.difference(&self.answered);
+        silent.iter().filter(has_left).count() as u16
+    }
+
     /// Takes a receiver for one that has just come.
     pub(super) fn renew(&mut self, number: u16) {
+        self.late.insert(usize::from(number));
         self.answered.remove(usize::from(number));
         if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
             entry.asked_at = None;
