@@ -83,6 +83,12 @@ impl Program {
         .args(&["--nokbd", "--interface", INTERFACE])
     }
 
+    /// Where the program is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Adds `--file path`.
     #[must_use]
     pub fn file(self, path: &Path) -> Self {

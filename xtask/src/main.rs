@@ -18,6 +18,7 @@ mod newer;
 mod paths;
 mod run;
 mod setup;
+mod simulate;
 mod sources;
 mod style;
 mod test;
@@ -48,6 +49,8 @@ enum Task {
     Embedded(embedded::Options),
     /// Makes target/image/linux.img, a small Linux out of the distribution's packages
     Image(image::Options),
+    /// Runs simulated transfers to which everything happens; replays one by its seed
+    Simulate(simulate::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Efi(options) => efi::run(options),
         Task::Embedded(options) => embedded::run(options),
         Task::Image(options) => image::run(options),
+        Task::Simulate(options) => simulate::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

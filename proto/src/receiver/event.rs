@@ -1,10 +1,31 @@
-//! What a receiver tells its caller: events, the reasons of failures, and counts.
+//! What a receiver hands to its caller: blocks, datagrams, events, the reasons of failures, and
+//! counts.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::time::Duration;
 use crate::wire::Capabilities;
+
+/// A block of the image, to be copied to its place before the machine is called again: the machine
+/// counts it as received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'d> {
+    /// Where the bytes belong, counted from the start of the stream. At most [`Config::capacity`](super::Config::capacity)
+    /// bytes from the last offset given to [`Receiver::release`](super::Receiver::release).
+    pub offset: u64,
+    /// The bytes.
+    pub payload: &'d [u8],
+}
+
+/// A datagram to be sent, its bytes in the buffer that [`Receiver::poll_transmit`](super::Receiver::poll_transmit) was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to; from the receiver's port, which is [`Config::port_base`](super::Config::port_base).
+    pub destination: SocketAddrV4,
+    /// How many bytes of the buffer.
+    pub len: usize,
+}
 
 /// Something that the caller should know or do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

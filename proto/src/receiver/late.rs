@@ -5,7 +5,7 @@
 
 use super::window::Window;
 use crate::time::{Duration, Instant};
-use crate::wire::{HelloKind, Message};
+use crate::wire::{HelloKind, Message, ReqAck};
 
 /// How long a receiver that came into a transfer waits to be told that it may join. Chosen
 /// (docs/protocol.md, "Streaming"): a streaming sender says so once a slice.
@@ -46,32 +46,37 @@ impl Late {
         }
     }
 
-    /// Takes a message of the sender before anyone else does. `may_be_late` tells that the sender
-    /// knows this receiver, and that no block has come.
+    /// Takes a message of the sender before anyone else does; `number` is by which it knows this
+    /// receiver.
     pub(super) fn meet(
         &mut self,
         now: Instant,
         message: &Message<'_>,
         window: &Window,
-        may_be_late: bool,
+        number: Option<u16>,
     ) -> Arrival {
         if window.has_begun() {
             return Arrival::InTime;
         }
-        let slice = match message {
+        let is_asked = |request: &ReqAck| {
+            number.is_some_and(|number| !request.ready.contains(usize::from(number)))
+        };
+        let is_behind = match message {
             Message::Hello(hello) if hello.kind == HelloKind::Streaming => {
-                return if self.join {
-                    Arrival::Join
-                } else {
-                    Arrival::TooLate
+                return match self.join && self.behind_since.is_some() {
+                    true => Arrival::Join,
+                    false => Arrival::InTime,
                 };
             }
-            Message::Data(data) => data.slice,
-            Message::Fec(fec) => fec.slice,
-            Message::ReqAck(request) => request.slice,
+            Message::Data(data) => data.slice >= FOLLOWER,
+            Message::Fec(fec) => fec.slice >= FOLLOWER,
+            // Who was there from the start is asked for slice 0 before any other.
+            Message::ReqAck(request) => {
+                request.slice >= FOLLOWER || request.slice > 0 && is_asked(request)
+            }
             _ => return Arrival::InTime,
         };
-        if !may_be_late || slice < FOLLOWER {
+        if !is_behind || number.is_none() {
             return Arrival::InTime;
         }
         let since = *self.behind_since.get_or_insert(now);

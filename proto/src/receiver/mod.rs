@@ -20,7 +20,7 @@ use core::net::SocketAddrV4;
 use heapless::Deque;
 
 pub use config::Config;
-pub use event::{Event, Failure, Stats};
+pub use event::{Block, Event, Failure, Stats, Transmit};
 pub use repair::Repair;
 
 use crate::geometry;
@@ -29,26 +29,6 @@ use crate::wire::{Capabilities, ConnectReply, ConnectReq, Hello, HelloKind, Mess
 use leaving::Leaving;
 use seeking::Seeking;
 use session::{Session, Step};
-
-/// A block of the image, to be copied to its place before the machine is called again: the machine
-/// counts it as received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block<'d> {
-    /// Where the bytes belong, counted from the start of the stream. At most [`Config::capacity`]
-    /// bytes from the last offset given to [`Receiver::release`].
-    pub offset: u64,
-    /// The bytes.
-    pub payload: &'d [u8],
-}
-
-/// A datagram to be sent, its bytes in the buffer that [`Receiver::poll_transmit`] was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where to; from the receiver's port, which is [`Config::port_base`].
-    pub destination: SocketAddrV4,
-    /// How many bytes of the buffer.
-    pub len: usize,
-}
 
 /// Where a receiver is between its start and its end.
 #[derive(Debug)]
@@ -86,8 +66,10 @@ enum State {
 pub struct Receiver {
     config: Config,
     state: State,
-    /// When to give up waiting for the start; `None` for never, and once the transfer has started.
+    /// When to give up waiting for the start; `None` for never.
     start_deadline: Option<Instant>,
+    /// Whether the transfer has started.
+    started: bool,
     events: Deque<Event, 8>,
     stats: Stats,
     /// The connection request that was asked for by a HELLO or by time.
@@ -105,6 +87,7 @@ impl Receiver {
     pub fn new(config: Config, now: Instant) -> Self {
         Self {
             start_deadline: config.start_timeout.map(|timeout| now + timeout),
+            started: false,
             state: State::Seeking(Seeking::new(now)),
             events: Deque::new(),
             stats: Stats::default(),
@@ -156,7 +139,7 @@ impl Receiver {
 
     /// Does what is due at `now`. Calls that come too early are harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.start_deadline.is_some_and(|deadline| deadline <= now) {
+        if self.start_due().is_some_and(|deadline| deadline <= now) {
             return self.fail(now, Failure::NotStarted);
         }
         match &mut self.state {
@@ -190,10 +173,12 @@ impl Receiver {
             State::Leaving(leaving) => leaving.due(),
             State::Gone => return None,
         };
-        Some(
-            self.start_deadline
-                .map_or(due, |deadline| deadline.min(due)),
-        )
+        Some(self.start_due().map_or(due, |deadline| deadline.min(due)))
+    }
+
+    /// When to give up waiting for the start, if that is still to come.
+    fn start_due(&self) -> Option<Instant> {
+        self.start_deadline.filter(|_| !self.started)
     }
 
     /// Writes the next datagram to be sent into `buffer`, which must hold
@@ -331,12 +316,14 @@ impl Receiver {
             return;
         };
         let is_under_way = hello.kind == HelloKind::Streaming;
-        if is_under_way && !self.config.late_join {
-            self.stats.foreign += 1;
-            return;
+        if is_under_way {
+            seeking.hear_streaming(from);
         }
         if self.config.passive || hello.capabilities.contains(Capabilities::ASYNC) {
-            return self.listen(now, from, hello);
+            if !is_under_way || self.config.late_join {
+                self.listen(now, from, hello);
+            }
+            return;
         }
         if seeking.hear(from) {
             self.emit_event(Event::Heard { sender: from });
@@ -376,6 +363,7 @@ impl Receiver {
         let Ok(block_size) = geometry::check_block_size(reply.block_size) else {
             return self.end(Err(Failure::BlockSize(reply.block_size)));
         };
+        let is_late = seeking.is_streaming(from) && self.config.late_join;
         self.connect_to = None;
         self.emit_event(Event::Connected {
             sender: from,
@@ -384,6 +372,9 @@ impl Receiver {
             capabilities: reply.capabilities,
         });
         let mut session = Session::new(now, from, Some(number), block_size, &self.config);
+        if is_late {
+            session.join_late();
+        }
         let step = session.learn_group(reply.data_address);
         self.state = State::Connected(session);
         self.take(now, step);
@@ -396,7 +387,7 @@ impl Receiver {
             Step::Ask => self.connect_to = self.sender(),
             Step::Join { group } => self.emit_event(Event::Join { group }),
             Step::Started => {
-                self.start_deadline = None;
+                self.started = true;
                 self.emit_event(Event::Started);
                 // A stream without a byte starts and ends with one and the same message.
                 self.progress(now);
@@ -433,6 +424,7 @@ impl Receiver {
             return;
         };
         self.emit_event(Event::TooLate { sender });
+        self.started = false;
         self.parting = Some(sender).filter(|_| !self.config.passive);
         self.state = State::Seeking(Seeking::new(now + seeking::TOO_LATE_WAIT));
     }

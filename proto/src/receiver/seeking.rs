@@ -24,6 +24,8 @@ pub(super) struct Seeking {
     heard: Option<SocketAddrV4>,
     /// Whether that sender was asked last, and not everyone: it may be gone.
     asked_heard: bool,
+    /// A sender whose transfer is under way, and can be joined.
+    streaming: Option<SocketAddrV4>,
     /// When to give up, since a sender has no place.
     refused_until: Option<Instant>,
 }
@@ -34,6 +36,7 @@ impl Seeking {
             ask_at,
             heard: None,
             asked_heard: false,
+            streaming: None,
             refused_until: None,
         }
     }
@@ -41,6 +44,16 @@ impl Seeking {
     /// Notes a sender; false if it is the one heard last.
     pub(super) fn hear(&mut self, sender: SocketAddrV4) -> bool {
         self.heard.replace(sender) != Some(sender)
+    }
+
+    /// Notes that a sender's transfer is under way, and can be joined.
+    pub(super) fn hear_streaming(&mut self, sender: SocketAddrV4) {
+        self.streaming = Some(sender);
+    }
+
+    /// Whether that is so.
+    pub(super) fn is_streaming(&self, sender: SocketAddrV4) -> bool {
+        self.streaming == Some(sender)
     }
 
     /// Notes that a sender has no place. Another may have one; and anyone can say this.

@@ -292,8 +292,7 @@ impl Session {
     /// Deals with a transfer that was under way before this receiver came: the step to take, if
     /// there is nothing else to be done with the message.
     fn come_late(&mut self, now: Instant, message: &Message<'_>) -> Option<Step> {
-        let may_be_late = self.is_waiting() && !self.is_silent();
-        match self.late.meet(now, message, &self.window, may_be_late) {
+        match self.late.meet(now, message, &self.window, self.number) {
             Arrival::InTime => None,
             Arrival::Join => {
                 self.window.join_late();

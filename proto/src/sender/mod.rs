@@ -215,6 +215,7 @@ impl Sender {
                 self.poll_transmit(now, buffer)
             }
             State::Transferring(transfer) => {
+                transfer.retire(now);
                 transfer.cut(self.supplied, self.complete, &self.roster);
                 let transmit = transfer.poll_transmit(now, &self.roster, &mut self.stats, buffer);
                 if transmit.is_none() {

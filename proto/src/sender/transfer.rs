@@ -229,9 +229,6 @@ impl Transfer {
         stats: &mut Stats,
         buffer: &mut [u8],
     ) -> Option<Transmit> {
-        if self.asynchronous {
-            self.retire(now);
-        }
         let transmit = match self.slices.is_empty() {
             true => self.keep_alive(now, buffer),
             false => self.next_transmit(now, roster, stats, buffer),
@@ -243,7 +240,10 @@ impl Transfer {
     }
 
     /// Without a way back: is done with a slice that was sent, and repeats the end.
-    fn retire(&mut self, now: Instant) {
+    pub(super) fn retire(&mut self, now: Instant) {
+        if !self.asynchronous {
+            return;
+        }
         let Some(front) = self.slices.front_mut() else {
             return;
         };

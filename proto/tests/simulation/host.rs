@@ -25,6 +25,9 @@ pub struct Host {
     pub dies_at: Option<Instant>,
     /// The sender's slice that the stream began with, if this one joined late.
     pub joined: Option<u32>,
+    /// Until when the machine does nothing, and what has come for it meanwhile.
+    pub frozen_until: Option<Instant>,
+    pub backlog: Vec<(SocketAddrV4, Vec<u8>)>,
     /// Disk bytes after which writing fails.
     pub fails_after: Option<usize>,
     pub result: Option<Result<(), Failure>>,
@@ -44,6 +47,8 @@ impl Host {
             length: None,
             dies_at: None,
             joined: None,
+            frozen_until: None,
+            backlog: Vec::new(),
             fails_after: None,
             result: None,
             finished_at: None,
@@ -52,6 +57,21 @@ impl Host {
 
     pub fn is_dead(&self, now: Instant) -> bool {
         self.dies_at.is_some_and(|at| at <= now)
+    }
+
+    pub fn is_frozen(&self, now: Instant) -> bool {
+        self.frozen_until.is_some_and(|until| until > now)
+    }
+
+    /// Takes what has come while it was frozen, if it is not any more.
+    pub fn thaw(&mut self, now: Instant) {
+        if self.frozen_until.is_some() && !self.is_frozen(now) {
+            self.frozen_until = None;
+            for (from, bytes) in std::mem::take(&mut self.backlog) {
+                self.receive(now, from, &bytes);
+                self.work(now);
+            }
+        }
     }
 
     pub fn is_done(&self, now: Instant) -> bool {
@@ -132,6 +152,9 @@ impl Host {
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let disk = Some(self.busy_until).filter(|&until| until > now);
         let death = self.dies_at.filter(|&at| at > now);
+        if let Some(until) = self.frozen_until {
+            return [Some(until), death].into_iter().flatten().min();
+        }
         [self.machine.poll_timeout(), disk, death]
             .into_iter()
             .flatten()

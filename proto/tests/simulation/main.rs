@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod faults;
 mod forward;
 mod host;
 mod network;

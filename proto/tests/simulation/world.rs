@@ -15,6 +15,7 @@ use ironcast_proto::wire::MAX_CONTROL_LEN;
 
 use crate::host::Host;
 use crate::network::{Conditions, Datagram, Link, Network};
+use crate::random::Random;
 
 /// Bits a second of the sender's link.
 const LINK_RATE: u64 = 1_000_000_000;
@@ -22,6 +23,11 @@ const LINK_RATE: u64 = 1_000_000_000;
 const FRAMING: usize = 66;
 /// No run may take more steps: a machine that spins must not hang the test.
 const MAX_STEPS: u64 = 20_000_000;
+
+/// Datagrams that a frozen machine's socket keeps.
+const BACKLOG: usize = 200;
+/// Datagrams that can be replayed.
+const SEEN: usize = 500;
 
 const SENDER: usize = 0;
 pub const PORT_BASE: u16 = 9000;
@@ -53,7 +59,7 @@ impl Scenario {
         Self {
             seed,
             receivers,
-            image: crate::random::Random::new(seed).bytes(image_len),
+            image: Random::new(seed).bytes(image_len),
             down: Conditions::default(),
             up: Conditions::default(),
             sender: sender::Config {
@@ -109,6 +115,8 @@ pub struct World {
     block_size: u16,
     /// Stream bytes of the slices whose FEC blocks have been made.
     encoded: HashMap<u32, Range<u64>>,
+    /// Some of the datagrams that arrived.
+    seen: Vec<Datagram>,
 }
 
 impl World {
@@ -138,6 +146,7 @@ impl World {
             fec,
             block_size,
             encoded: HashMap::new(),
+            seen: Vec::new(),
         }
     }
 
@@ -156,7 +165,8 @@ impl World {
         self.run_until(Instant::from_micros(u64::MAX));
         assert!(
             self.is_over(),
-            "P4: nothing is due any more, and not everyone has ended"
+            "P4: nothing is due any more, and not everyone has ended: {:?}",
+            self.sender
         );
     }
 
@@ -180,7 +190,19 @@ impl World {
                 return;
             }
         }
-        panic!("P4: no end after {MAX_STEPS} steps, at {:?}", self.now);
+        let open: Vec<_> = self
+            .hosts
+            .iter()
+            .filter(|host| !host.is_done(self.now))
+            .collect();
+        let machines: Vec<_> = open
+            .iter()
+            .map(|host| (&host.machine, host.disk.len()))
+            .collect();
+        panic!(
+            "P4: no end after {MAX_STEPS} steps, at {:?}: {machines:?}",
+            self.now
+        );
     }
 
     pub fn is_over(&self) -> bool {
@@ -218,10 +240,14 @@ impl World {
         while let Some(datagram) = self.network.receive(self.now) {
             (self.now, &datagram).0.as_micros().hash(&mut self.trace);
             (datagram.to, &datagram.bytes).hash(&mut self.trace);
+            if self.seen.len() < SEEN {
+                self.seen.push(datagram.clone());
+            }
             self.deliver(&datagram);
         }
         for host in &mut self.hosts {
-            if !host.is_dead(self.now) {
+            host.thaw(self.now);
+            if !host.is_dead(self.now) && !host.is_frozen(self.now) {
                 if host
                     .machine
                     .poll_timeout()
@@ -255,7 +281,11 @@ impl World {
                 .handle_datagram(self.now, datagram.from, &datagram.bytes),
             number => {
                 let host = &mut self.hosts[number - 1];
-                if !host.is_dead(self.now) {
+                if host.is_frozen(self.now) {
+                    if host.backlog.len() < BACKLOG {
+                        host.backlog.push((datagram.from, datagram.bytes.clone()));
+                    }
+                } else if !host.is_dead(self.now) {
                     host.receive(self.now, datagram.from, &datagram.bytes);
                     host.work(self.now);
                 }
@@ -268,6 +298,29 @@ impl World {
             Some((bytes, until)) if self.now < until => self.sender.supply(bytes, false),
             Some(_) => self.sender.supply(self.image.len() as u64, true),
             None => {}
+        }
+    }
+
+    /// Lets a receiver do nothing for a time. A little of what comes for it is kept.
+    pub fn freeze(&mut self, receiver: usize, time: Duration) {
+        self.hosts[receiver].frozen_until = Some(self.now + time);
+    }
+
+    /// Hands a forged datagram to the sender as if it came from `from`.
+    pub fn forge_at_sender(&mut self, from: SocketAddrV4, bytes: &[u8]) {
+        self.sender.handle_datagram(self.now, from, bytes);
+    }
+
+    /// Delivers some datagrams again that arrived before, or parts of them.
+    pub fn replay(&mut self, random: &mut Random, truncated: bool) {
+        for _ in 0..30.min(self.seen.len()) {
+            let index = random.below(self.seen.len() as u64) as usize;
+            let mut datagram = self.seen[index].clone();
+            if truncated {
+                let len = random.below(datagram.bytes.len() as u64 + 1) as usize;
+                datagram.bytes.truncate(len);
+            }
+            self.deliver(&datagram);
         }
     }
 
@@ -338,7 +391,7 @@ impl World {
     fn transmit_hosts(&mut self) {
         let mut buffer = [0; MAX_CONTROL_LEN];
         for (index, host) in self.hosts.iter_mut().enumerate() {
-            if host.is_dead(self.now) {
+            if host.is_dead(self.now) || host.is_frozen(self.now) {
                 continue;
             }
             while let Some(transmit) = host.machine.poll_transmit(&mut buffer) {
@@ -366,7 +419,10 @@ impl World {
                 } => {
                     let index =
                         (0..self.hosts.len()).find(|host| self::address(host + 1) == address);
-                    self.standings.push((index.unwrap(), standing));
+                    // Strangers may have connected.
+                    if let Some(index) = index {
+                        self.standings.push((index, standing));
+                    }
                 }
                 Event::Refused { .. } => {}
             }

@@ -1,0 +1,90 @@
+//! The stock programs' own tables of options, held against ours.
+//!
+//! What a script may pass to `udp-sender` or `udp-receiver` of either age, ours must know: the names
+//! come from what those programs print when they are given one that they don't know.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use ironcast_tests::Kind::{Newer, Ours, Stock};
+use ironcast_tests::{Kind, LabError, Program};
+
+/// Letters that stock programs take, as they answer when asked for each.
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/// What a program says of a command line that ends it at once.
+fn said(path: &std::path::Path, arguments: &[&str]) -> Result<String, LabError> {
+    let output = Command::new(path)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| LabError::io("run a program", e))?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout))
+}
+
+fn path(kind: Kind, is_sender: bool) -> Result<std::path::PathBuf, LabError> {
+    let program = match is_sender {
+        true => Program::sender(kind)?,
+        false => Program::receiver(kind)?,
+    };
+    Ok(program.path().to_owned())
+}
+
+/// The options in a usage text, long ones and letters.
+fn table(usage: &str) -> BTreeSet<String> {
+    usage
+        .split(|c: char| c.is_whitespace() || "[]|".contains(c))
+        .filter(|word| word.starts_with('-') && word.len() > 1)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a program knows an option: it complains of what follows, not of the option.
+fn is_known(path: &std::path::Path, option: &str) -> Result<bool, LabError> {
+    // No program gets further than this, whether the option takes a value or not: the last one is
+    // known to none.
+    let answer = said(path, &[option, "1", "--no-such-option-anywhere"])?;
+    let words = [
+        format!("unrecognized option '{option}'"),
+        format!("invalid option -- '{}'", option.trim_start_matches('-')),
+        format!("unexpected argument '{option}'"),
+    ];
+    Ok(!words.iter().any(|words| answer.contains(words)))
+}
+
+fn demand_all_known(is_sender: bool) -> Result<(), LabError> {
+    let ours = path(Ours, is_sender)?;
+    let mut options = BTreeSet::new();
+    for kind in [Stock, Newer] {
+        let stock = path(kind, is_sender)?;
+        let found = table(&said(&stock, &["--no-such-option-anywhere"])?);
+        assert!(found.len() > 20, "{kind:?} prints its options: {found:?}");
+        options.extend(found);
+        for letter in LETTERS.chars() {
+            let option = format!("-{letter}");
+            if is_known(&stock, &option)? {
+                options.insert(option);
+            }
+        }
+    }
+    let unknown: Vec<&String> = options
+        .iter()
+        .filter(|option| !matches!(is_known(&ours, option), Ok(true)))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "of {options:?} ours does not know {unknown:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn our_sender_knows_every_option_of_the_stock_senders() -> Result<(), LabError> {
+    demand_all_known(true)
+}
+
+#[test]
+fn our_receiver_knows_every_option_of_the_stock_receivers() -> Result<(), LabError> {
+    demand_all_known(false)
+}
