@@ -19,8 +19,8 @@ use socket2::{Domain, InterfaceIndexOrAddress, SockAddr, SockRef, Socket, Type};
 use crate::interface::Interface;
 
 /// How long to wait for an address that is in use, and how often to try. Chosen: a program that was
-/// ended may take a moment to be gone, and a script that starts it anew does not wait. Two that live
-/// may not share the address (SO_REUSEADDR): only one would get what is sent there, and nobody
+/// ended may take a moment to be gone, and a script that starts it anew does not wait. Two that
+/// live may not share the address (SO_REUSEADDR): only one would get what is sent there, and nobody
 /// would be told.
 const BIND_PATIENCE: Duration = Duration::from_secs(3);
 const BIND_INTERVAL: Duration = Duration::from_millis(50);

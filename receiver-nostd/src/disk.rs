@@ -16,8 +16,9 @@ use embedded_io::{Seek, Write};
 /// An error ends the transfer, `Interrupted` too: try again before it comes to that.
 ///
 /// A disk may take bytes and write them in the background; then [`is_ready`](Self::is_ready) and
-/// [`poll_flush`](Self::poll_flush) tell what became of them. `flush` must return only when everything written is where a loss of power can't take it away:
-/// success is told to the sender right after it.
+/// [`poll_flush`](Self::poll_flush) tell what became of them. `flush` must return only when
+/// everything written is where a loss of power can't take it away: success is told to the sender
+/// right after it.
 pub trait Disk: Write + Seek {
     /// Bytes that the disk holds, or `None` if that can't be told, as of a pipe or a file that
     /// grows. What would go past it is refused before it is written.

@@ -415,7 +415,7 @@ mod tests {
     fn every_key_of_a_line() {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
-             then=poweroff",
+             late-join=yes then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -429,6 +429,7 @@ mod tests {
                 prefix: 24,
                 router: Some(Ipv4Addr::new(10, 0, 0, 1)),
             },
+            late_join: true,
             confirm: Confirm::Ask,
             then: Then::PowerOff,
         };

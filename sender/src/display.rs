@@ -217,7 +217,8 @@ fn ending_text(summary: &Summary) -> String {
     match summary.ending {
         Ending::Finished(outcome) => outcome_text(outcome, summary.progress.running),
         Ending::Sent(bytes) => format!(
-            "{} bytes sent, in {:.1} s. Nobody could acknowledge them (--async): ask the receivers.",
+            "{} bytes sent, in {:.1} s. Nobody could acknowledge them (--async): ask the \
+             receivers.",
             Spaced(bytes),
             summary.progress.running.unwrap_or_default().as_secs_f64(),
         ),

@@ -3,6 +3,8 @@
 //! Each cell compares the bytes. The result is printed as a table, and demanded of every cell in
 //! which a program of ours takes part; the others are there to compare with.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! The stock programs' own tables of options, held against ours.
 //!
-//! What a script may pass to `udp-sender` or `udp-receiver` of either age, ours must know: the names
-//! come from what those programs print when they are given one that they don't know.
+//! What a script may pass to `udp-sender` or `udp-receiver` of either age, ours must know: the
+//! names come from what those programs print when they are given one that they don't know.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};

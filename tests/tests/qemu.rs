@@ -283,8 +283,8 @@ fn cast_without_answers(sender: Kind) -> Result<(), LabError> {
         machine.wait_for_line("looking for a sender", RECEIVE)?;
         // Only of packets that carry blocks: who misses the only HELLO misses everything.
         let blocks = "ip protocol udp udp length > 500";
-        // One of 19 is a little over 5 %. Evenly: of 72 blocks with 8 spare ones, 5 % at random take
-        // more than 8 once in 90 times, and this image has some 220 such stripes.
+        // One of 19 is a little over 5 %. Evenly: of 72 blocks with 8 spare ones, 5 % at random
+        // take more than 8 once in 90 times, and this image has some 220 such stripes.
         machine.tap().lose_one_of(Direction::Towards, 19, blocks)?;
         let sending = Program::sender(sender)?.file(&image);
         let sending = sending.args(&["--async", "--fec", "8x8/64", "--max-bitrate", RATE]);

@@ -1,9 +1,9 @@
 //! The code over one stripe: making FEC blocks, and rebuilding data blocks where they belong.
 //!
-//! Rebuilding goes in place. First what is there of a stripe is taken out of its FEC blocks, each of
-//! which is then a sum of the missing blocks alone; then that system is solved. A Cauchy matrix has
-//! an inverse in closed form, so nothing is eliminated and no matrix is kept (docs/protocol.md, "FEC
-//! code").
+//! Rebuilding goes in place. First what is there of a stripe is taken out of its FEC blocks, each
+//! of which is then a sum of the missing blocks alone; then that system is solved. A Cauchy matrix
+//! has an inverse in closed form, so nothing is eliminated and no matrix is kept (docs/protocol.md,
+//! "FEC code").
 
 use core::fmt;
 

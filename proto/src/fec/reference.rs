@@ -2,8 +2,8 @@
 
 use super::field::{coefficient, invert, multiply};
 
-/// Byte `at` of FEC row `row` (below 128) over `columns`; blocks that are shorter count as filled up
-/// with zeroes.
+/// Byte `at` of FEC row `row` (below 128) over `columns`; blocks that are shorter count as filled
+/// up with zeroes.
 #[must_use]
 pub fn encode_byte(row: u8, columns: &[&[u8]], at: usize) -> u8 {
     columns

@@ -11,17 +11,20 @@ use crate::wire::Capabilities;
 /// counts it as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block<'d> {
-    /// Where the bytes belong, counted from the start of the stream. At most [`Config::capacity`](super::Config::capacity)
-    /// bytes from the last offset given to [`Receiver::release`](super::Receiver::release).
+    /// Where the bytes belong, counted from the start of the stream. At most
+    /// [`Config::capacity`](super::Config::capacity) bytes from the last offset given to
+    /// [`Receiver::release`](super::Receiver::release).
     pub offset: u64,
     /// The bytes.
     pub payload: &'d [u8],
 }
 
-/// A datagram to be sent, its bytes in the buffer that [`Receiver::poll_transmit`](super::Receiver::poll_transmit) was given.
+/// A datagram to be sent, its bytes in the buffer that
+/// [`Receiver::poll_transmit`](super::Receiver::poll_transmit) was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to; from the receiver's port, which is [`Config::port_base`](super::Config::port_base).
+    /// Where to; from the receiver's port, which is
+    /// [`Config::port_base`](super::Config::port_base).
     pub destination: SocketAddrV4,
     /// How many bytes of the buffer.
     pub len: usize,

@@ -2,8 +2,8 @@
 //!
 //! It answers what the sender asks (docs/protocol.md, "Session"). The one subtlety is silence: an
 //! answer that can't be given yet, because memory is full or the disk is not done, is kept back and
-//! given as soon as it can be. RETRANSMIT would claim a loss that is none. So that nobody takes such
-//! a receiver for dead, it repeats its last OK meanwhile.
+//! given as soon as it can be. RETRANSMIT would claim a loss that is none. So that nobody takes
+//! such a receiver for dead, it repeats its last OK meanwhile.
 //!
 //! A receiver without a number is one that only listens: it says nothing at all.
 

@@ -16,14 +16,15 @@ pub struct FecBlock {
     pub row: u16,
 }
 
-/// A slice whose FEC blocks are to be made: for each stripe and row of [`Config::fec`](super::Config::fec), as
-/// [`fec::encode`](crate::fec::encode) does from every so-many-th block.
+/// A slice whose FEC blocks are to be made: for each stripe and row of
+/// [`Config::fec`](super::Config::fec), as [`fec::encode`](crate::fec::encode) does from every
+/// so-many-th block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encode {
     /// Its number.
     pub slice: u32,
     /// Its stream bytes, which have been [supplied](super::Sender::supply) and stay
-    /// [needed](super::Sender::needed_from) meanwhile. Empty for the end of an asynchronous transfer,
-    /// whose FEC blocks are zeroes.
+    /// [needed](super::Sender::needed_from) meanwhile. Empty for the end of an asynchronous
+    /// transfer, whose FEC blocks are zeroes.
     pub range: Range<u64>,
 }

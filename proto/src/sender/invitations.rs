@@ -1,8 +1,8 @@
 //! Receivers that ask for a connection while a streaming transfer goes on.
 //!
-//! A stock receiver that is connected without having heard HELLO_STREAMING takes itself for one that
-//! was there from the start, and gives up. So whoever comes is told that first, and taken in when it
-//! asks again (docs/protocol.md, "Streaming").
+//! A stock receiver that is connected without having heard HELLO_STREAMING takes itself for one
+//! that was there from the start, and gives up. So whoever comes is told that first, and taken in
+//! when it asks again (docs/protocol.md, "Streaming").
 
 use core::net::SocketAddrV4;
 

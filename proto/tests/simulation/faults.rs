@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use std::{env, panic, thread};
+use std::{env, iter, panic, thread};
 
 use ironcast_proto::bits::BitSet;
 use ironcast_proto::fec::Layout;
@@ -348,15 +348,13 @@ fn p1_p4_p6_whatever_happens_nothing_wrong_is_called_right_and_everyone_ends() {
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= runs {
-                        return;
-                    }
-                    if panic::catch_unwind(|| run(seed, false)).is_err() {
-                        failed.lock().unwrap().push(seed);
-                    }
-                }
+                let seeds = iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
+                let fails = |&seed: &u64| panic::catch_unwind(|| run(seed, false)).is_err();
+                let found: Vec<u64> = seeds
+                    .take_while(|&seed| seed < runs)
+                    .filter(fails)
+                    .collect();
+                failed.lock().unwrap().extend(found);
             });
         }
     });
