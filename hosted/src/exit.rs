@@ -3,10 +3,13 @@
 //! Stock programs exit with 0 whatever became of the transfer. Ours don't: a script can tell
 //! success from failure. docs/programs.md has the same table, and a test compares the two.
 
+use std::env;
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::console::Signal;
+use crate::stderr::say;
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +59,20 @@ impl From<ExitStatus> for ExitCode {
 
 /// Prints `program: error: ...` on stderr, with everything that caused the error.
 pub fn report(program: &str, error: &dyn Error) {
-    eprintln!("{program}: error: {}", chain(error));
+    say(format_args!("{program}: error: {}", chain(error)));
+}
+
+/// What this program was called by: it may be linked or copied as a stock program's name.
+#[must_use]
+pub fn program_name(usual: &str) -> String {
+    env::args_os()
+        .next()
+        .as_deref()
+        .and_then(|path| Path::new(path).file_name())
+        .map_or_else(
+            || usual.to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
 }
 
 /// The error and its causes on one line.

@@ -15,6 +15,7 @@ use ironcast_proto::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::format::Rate;
+use crate::stderr::say;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -124,8 +125,8 @@ impl Journal {
     pub fn tell(&mut self, event: &str, text: &str, values: Vec<(&'static str, Value)>) {
         self.end();
         match self.settings.format {
-            LogFormat::Text => eprintln!("{text}"),
-            LogFormat::Json => eprintln!("{}", json(event, text, values.clone())),
+            LogFormat::Text => say(format_args!("{text}")),
+            LogFormat::Json => say(format_args!("{}", json(event, text, values.clone()))),
         }
         self.log(event, text, values);
     }
@@ -134,7 +135,7 @@ impl Journal {
     pub fn end(&mut self) {
         if !self.shown.is_empty() {
             self.shown.clear();
-            eprintln!();
+            say(format_args!(""));
         }
     }
 
@@ -144,7 +145,7 @@ impl Journal {
         }
         if self.settings.format == LogFormat::Json {
             values.push(("bytes", bytes.into()));
-            eprintln!("{}", json("progress", text, values));
+            say(format_args!("{}", json("progress", text, values)));
             return;
         }
         let width = |text: &str| text.chars().count();
@@ -184,7 +185,9 @@ impl Journal {
         if log.write_all(line.as_bytes()).is_err() {
             // Say it once; the transfer matters more.
             self.log = None;
-            eprintln!("Warning: the log file can't be written any more.");
+            say(format_args!(
+                "Warning: the log file can't be written any more."
+            ));
         }
     }
 }

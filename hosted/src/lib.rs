@@ -15,14 +15,16 @@ mod interface;
 mod journal;
 pub mod options;
 mod pipe;
+mod stderr;
 mod wait;
 
 pub use clock::Clock;
 pub use console::{Command, Console, ConsoleError, Operator, Signal};
 pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
-pub use exit::{ExitStatus, report};
+pub use exit::{ExitStatus, program_name, report};
 pub use format::{ParseSizeError, Rate, Spaced, parse_size};
 pub use interface::{Interface, InterfaceError};
 pub use journal::{Journal, JournalSettings, LogError, LogFormat};
 pub use pipe::Pipe;
+pub use stderr::say;
 pub use wait::{Wake, wait};

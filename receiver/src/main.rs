@@ -4,11 +4,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, Journal, report};
+use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report, say};
 use ironcast_proto::receiver::Failure;
 use ironcast_receiver::options::Options;
 use ironcast_receiver::{Display, Ending, Target, receive};
@@ -19,15 +19,15 @@ const NAME: &str = "ironcast-receiver";
 fn main() -> ExitCode {
     let options = match Options::parse_from_line(std::env::args_os()) {
         Ok(options) => options,
-        Err(error) => return error.tell(NAME).into(),
+        Err(error) => return error.tell(&program_name(NAME)).into(),
     };
     if options.display.license {
-        println!("{LICENSE}");
+        let _ = writeln!(io::stdout(), "{LICENSE}");
         return ExitStatus::Success.into();
     }
     run(&options)
         .unwrap_or_else(|error| {
-            report(NAME, error.as_ref());
+            report(&program_name(NAME), error.as_ref());
             ExitStatus::Failed
         })
         .into()
@@ -39,8 +39,14 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let target = target.through(options.pipe.clone());
     let name = target.name().to_owned();
     let mut console = Console::open(!options.display.nokbd, false)?;
-    eprintln!("Ironcast-receiver {}", env!("CARGO_PKG_VERSION"));
-    eprintln!("UDP receiver for {name} at {}", settings.interface);
+    say(format_args!(
+        "Ironcast-receiver {}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    say(format_args!(
+        "UDP receiver for {name} at {}",
+        settings.interface
+    ));
     let journal = Journal::open(options.display.journal())?;
     let mut display = Display::new(journal, console.has_keyboard());
     let summary = receive(&settings, target, &mut console, &mut display)?;
@@ -53,7 +59,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
             let status = failure_status(&error);
             let written = summary.progress.written;
             report(
-                NAME,
+                &program_name(NAME),
                 &Failed {
                     name,
                     written,

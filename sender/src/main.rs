@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, Journal, Operator, Signal, report};
+use ironcast_hosted::{Console, ExitStatus, Journal, Operator, Signal, program_name, report, say};
 use ironcast_proto::sender::Outcome;
 use ironcast_sender::daemon::{self, Patient, PidFile};
 use ironcast_sender::options::{DaemonOptions, Options};
@@ -18,15 +19,15 @@ const NAME: &str = "ironcast-sender";
 fn main() -> ExitCode {
     let options = match Options::parse_from_line(std::env::args_os()) {
         Ok(options) => options,
-        Err(error) => return error.tell(NAME).into(),
+        Err(error) => return error.tell(&program_name(NAME)).into(),
     };
     if options.display.license {
-        println!("{LICENSE}");
+        let _ = writeln!(io::stdout(), "{LICENSE}");
         return ExitStatus::Success.into();
     }
     run(&options)
         .unwrap_or_else(|error| {
-            report(NAME, error.as_ref());
+            report(&program_name(NAME), error.as_ref());
             ExitStatus::Failed
         })
         .into()
@@ -105,18 +106,25 @@ fn transfer(
 /// Says what is about to happen, and what it waits for.
 fn greet(options: &Options, settings: &Settings, source: &Source, has_keyboard: bool) {
     let protocol = &settings.protocol;
-    eprintln!("Ironcast-sender {}", env!("CARGO_PKG_VERSION"));
-    eprintln!("UDP sender for {} at {}", source.name(), settings.interface);
-    eprintln!(
+    say(format_args!(
+        "Ironcast-sender {}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    say(format_args!(
+        "UDP sender for {} at {}",
+        source.name(),
+        settings.interface
+    ));
+    say(format_args!(
         "Control to {}, data to {}",
         protocol.control_address, protocol.data_address
-    );
+    ));
     match (has_keyboard, options.starts_by_itself()) {
-        (true, _) => eprintln!("Ready. Press Enter to start sending data."),
+        (true, _) => say(format_args!("Ready. Press Enter to start sending data.")),
         (false, true) => {}
-        (false, false) => eprintln!(
+        (false, false) => say(format_args!(
             "Only a receiver's key can start this: there is no keyboard, and none of \
              --min-receivers, --max-wait and --autostart."
-        ),
+        )),
     }
 }

@@ -3,7 +3,7 @@
 //! Each check runs over [`PAIRS`]: whatever a stock program does with a stock program, it has to do
 //! with ours, on either side.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ironcast_tests::Kind::{Ours, Stock};
 use ironcast_tests::{
@@ -363,6 +363,55 @@ fn demand_finished(transfer: &mut Transferring, receivers: &[usize]) -> Result<(
             .and_then(|()| image::demand_equal(&transfer.source, &receiver.file));
         result.map_err(|error| transfer.with_logs(error))?;
     }
+    Ok(())
+}
+
+/// How long eight receivers take from the middle of a transfer to its end, if `killed` of them are
+/// killed there.
+fn finish_with_killed(
+    sender: Kind,
+    receiver: Kind,
+    killed: usize,
+    limit: Duration,
+) -> Result<Duration, LabError> {
+    let transfer = Transfer::new(sender, &[receiver; 8]).size(8_000_000).fed();
+    let mut transfer = transfer.start()?;
+    transfer.feed(0, 4_000_000)?;
+    transfer.wait_received(2_000_000)?;
+    for receiver in &mut transfer.receivers[..killed] {
+        receiver.program.signal(Signal::KILL)?;
+    }
+    let begin = Instant::now();
+    transfer.feed(4_000_000, 8_000_000)?;
+    transfer.end_feed();
+    let code = if killed > 0 && sender == Ours { 4 } else { 0 };
+    demand_exit(&mut transfer, code, limit)?;
+    let time = begin.elapsed();
+    let living: Vec<usize> = (killed..8).collect();
+    demand_finished(&mut transfer, &living)?;
+    Ok(time)
+}
+
+#[test]
+fn p3_three_of_eight_killed_delay_the_others_by_less_than_ten_seconds() -> Result<(), LabError> {
+    let limit = Duration::from_secs(60);
+    for receiver in [Ours, Stock] {
+        let usual = finish_with_killed(Ours, receiver, 0, limit)?;
+        let time = finish_with_killed(Ours, receiver, 3, limit)?;
+        let delay = time.saturating_sub(usual);
+        println!("our sender, {receiver:?} receivers: 3 of 8 killed delay the others by {delay:?}");
+        assert!(delay < Duration::from_secs(10), "{delay:?}");
+    }
+    Ok(())
+}
+
+/// What it costs with the stock programs, to compare: they wait for minutes by default.
+#[test]
+fn three_of_eight_killed_delay_a_stock_sender_by_minutes() -> Result<(), LabError> {
+    let limit = Duration::from_secs(400);
+    let delay = finish_with_killed(Stock, Stock, 3, limit)?;
+    println!("stock: 3 of 8 killed delay the others by {delay:?}");
+    assert!(delay > Duration::from_secs(60), "{delay:?}");
     Ok(())
 }
 

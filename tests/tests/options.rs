@@ -14,11 +14,23 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 
 /// What a program says of a command line that ends it at once.
 fn said(path: &std::path::Path, arguments: &[&str]) -> Result<String, LabError> {
-    let output = Command::new(path)
+    // Wherever an option may lead it, it leaves nothing behind, and it ends.
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let output = Command::new("timeout")
+        .arg("10")
+        .arg(path)
         .args(arguments)
+        .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()
         .map_err(|e| LabError::io("run a program", e))?;
+    if !matches!(output.status.code(), Some(0..=3)) {
+        return Err(LabError::wrong(format!(
+            "{} {arguments:?} ended with {}",
+            path.display(),
+            output.status
+        )));
+    }
     Ok(String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout))
 }
@@ -87,4 +99,31 @@ fn our_sender_knows_every_option_of_the_stock_senders() -> Result<(), LabError> 
 #[test]
 fn our_receiver_knows_every_option_of_the_stock_receivers() -> Result<(), LabError> {
     demand_all_known(false)
+}
+
+#[test]
+fn a_program_whose_stderr_nobody_reads_ends_as_usual() -> Result<(), LabError> {
+    for is_sender in [true, false] {
+        let (reader, writer) = std::io::pipe().map_err(|e| LabError::io("make a pipe", e))?;
+        drop(reader);
+        let status = Command::new(path(Ours, is_sender)?)
+            .args(["--interface", "no-such-one"])
+            .stdin(Stdio::null())
+            .stderr(writer)
+            .status()
+            .map_err(|e| LabError::io("run a program", e))?;
+        assert_eq!(status.code(), Some(1));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_goes_by_the_name_that_it_is_called_by() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let link = folder.path().join("udp-sender");
+    std::os::unix::fs::symlink(path(Ours, true)?, &link)
+        .map_err(|e| LabError::io("make a link", e))?;
+    let answer = said(&link, &["--interface", "no-such-one"])?;
+    assert!(answer.starts_with("udp-sender: error: "), "{answer}");
+    Ok(())
 }

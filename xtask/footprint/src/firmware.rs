@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use core::panic::PanicInfo;
 
 use embedded_io::{ErrorKind, ErrorType, Seek, SeekFrom, Write};
-use ironcast_proto::receiver::{Config, Receiver};
+use ironcast_proto::receiver::{self, Config, Receiver};
 use ironcast_proto::sender::Sender;
 use ironcast_proto::time::Instant;
 use ironcast_receiver_nostd::Disk;
@@ -175,7 +175,7 @@ fn run(mut engine: Engine<'_, NoDisk>, mut link: Link<'_, NoCard>) {
         }
         while let Some(event) = engine.poll_event() {
             match event {
-                Event::Join { group } => drop(link.join(group)),
+                Event::Receiver(receiver::Event::Join { group }) => drop(link.join(group)),
                 Event::Finished(result) => {
                     black_box(&result);
                     return link.leave(black_box(Ipv4Addr::UNSPECIFIED));
