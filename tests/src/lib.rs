@@ -17,6 +17,7 @@ pub mod machine;
 pub mod process;
 pub mod programs;
 pub mod pxe;
+pub mod room;
 pub mod transfer;
 
 pub use error::LabError;

@@ -5,132 +5,19 @@
 //! processors.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ironcast_tests::DiskKind::{Ahci, Nvme, VirtioBlk};
 use ironcast_tests::Kind::{Ours, Stock};
 use ironcast_tests::Nic::{E1000e, VirtioNet};
-use ironcast_tests::{
-    Direction, DiskKind, Host, Kind, Lab, LabError, Machine, MachineBuilder, Nic, Program,
-    PxeServer, PxeSettings, Running, find_tool, gate, image, ironcast_efi, os_image,
+use ironcast_tests::room::{
+    RECEIVE, Room, SMALL, TURN, UNATTENDED, demand_ok, demand_refusal, demand_written, value,
 };
-use tempfile::TempDir;
-
-/// How long a test waits for its turn.
-const TURN: Duration = Duration::from_secs(900);
-
-/// How long a machine may take from power-on to the result of a small image: many times what it
-/// takes, since the machines of other tests may take the processors.
-const RECEIVE: Duration = Duration::from_secs(180);
-
-/// Length of the small image, in bytes: no whole number of sectors, blocks or slices.
-const SMALL: u64 = 20_000_001;
-
-/// What unattended machines are told.
-const UNATTENDED: &str = "disk=auto confirm=no then=poweroff\n";
-
-/// A network with a PXE server that serves `ironcast.efi`, and a folder for logs and disks.
-struct Room {
-    lab: Lab,
-    server: Host,
-    pxe: PxeServer,
-    folder: TempDir,
-}
-
-impl Room {
-    fn new(conf: &str) -> Result<Self, LabError> {
-        let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
-        let lab = Lab::new()?;
-        let server = lab.host("10.77.0.1")?;
-        let settings = PxeSettings::ironcast(&ironcast_efi()?, conf);
-        let pxe = PxeServer::start(&server, folder.path(), &settings)?;
-        Ok(Self {
-            lab,
-            server,
-            pxe,
-            folder,
-        })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A blank disk.
-    fn disk(&self, name: &str, length: u64) -> Result<PathBuf, LabError> {
-        let disk = self.path(name);
-        image::make_sparse(&disk, length)?;
-        Ok(disk)
-    }
-
-    /// The small image.
-    fn small_image(&self) -> Result<PathBuf, LabError> {
-        let path = self.path("image");
-        image::write_random(&path, SMALL, 42)?;
-        Ok(path)
-    }
-
-    fn start(&self, builder: MachineBuilder) -> Result<Machine, LabError> {
-        builder.start(&self.lab, self.folder.path())
-    }
-
-    /// A sender of `image` that starts when `receivers` have connected.
-    fn send(&self, kind: Kind, image: &Path, receivers: u32) -> Result<Running, LabError> {
-        let sender = Program::sender(kind)?.file(image);
-        let sender = sender.args(&["--min-receivers", &receivers.to_string()]);
-        sender.start(&self.server, "sender", self.folder.path())
-    }
-
-    /// The error with the end of every log.
-    fn explain(&self, error: LabError, machines: &[&Machine], programs: &[&Running]) -> LabError {
-        let mut text = error.to_string();
-        for machine in machines {
-            text += &format!("\n--- {}:\n{}", machine.name(), machine.serial());
-        }
-        for program in programs {
-            text += &format!("\n--- {}:\n{}", program.name(), program.log());
-        }
-        LabError::wrong(text + "\n--- dnsmasq:\n" + &self.pxe.log())
-    }
-}
-
-/// Waits for the machine's result and demands that it is good; gives its line.
-fn demand_ok(machine: &mut Machine, limit: Duration) -> Result<String, LabError> {
-    let line = machine.wait_for_line("ironcast: result", limit)?;
-    match line.contains("ironcast: result ok") {
-        true => Ok(line),
-        false => Err(LabError::wrong(format!("{}: {line}", machine.name()))),
-    }
-}
-
-/// Waits for the machine's result and demands that it is a failure whose line has `words`.
-fn demand_refusal(machine: &mut Machine, words: &str) -> Result<(), LabError> {
-    let line = machine.wait_for_line("ironcast: result", RECEIVE)?;
-    if line.contains("ironcast: result failed") && line.contains(words) {
-        return Ok(());
-    }
-    let found = format!("not a failure with {words:?}: {line}");
-    Err(LabError::wrong(found))
-}
-
-/// Demands that the disk begins with the image and that nothing was written after its last sector.
-fn demand_written(image: &Path, disk: &Path) -> Result<(), LabError> {
-    image::demand_starts_with(image, disk)?;
-    let length = image
-        .metadata()
-        .map_err(|e| LabError::io("look at the image", e))?
-        .len();
-    image::demand_untouched_from(disk, length.next_multiple_of(512))
-}
-
-/// The value of `key=` in a line of words.
-fn value<'l>(line: &'l str, key: &str) -> Option<&'l str> {
-    line.split_whitespace()
-        .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-}
+use ironcast_tests::{
+    Direction, DiskKind, Kind, LabError, Machine, Nic, Program, find_tool, gate, image, os_image,
+};
 
 /// One machine with one disk, from power-on to switching itself off.
 fn netboot(sender: Kind, disk_kind: DiskKind, nic: Nic) -> Result<(), LabError> {
@@ -266,115 +153,6 @@ fn a_machine_with_five_percent_loss_gets_its_disk() -> Result<(), LabError> {
         demand_written(&image, &disk)
     };
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
-}
-
-/// What a machine in here takes without a way back: it writes some 15 MB/s at best.
-const RATE: &str = "24m";
-
-/// A cast without a way back, with loss that only redundancy makes up for.
-fn cast_without_answers(sender: Kind) -> Result<(), LabError> {
-    let _places = gate::take(1, TURN)?;
-    let room = Room::new(UNATTENDED)?;
-    let image = room.small_image()?;
-    let disk = room.disk("disk", 32 << 20)?;
-    let machine = Machine::builder("machine").disk(&disk, VirtioBlk);
-    let mut machine = room.start(machine.nic(VirtioNet))?;
-    let mut check = || {
-        machine.wait_for_line("looking for a sender", RECEIVE)?;
-        // Only of packets that carry blocks: who misses the only HELLO misses everything.
-        let blocks = "ip protocol udp udp length > 500";
-        // One of 19 is a little over 5 %. Evenly: of 72 blocks with 8 spare ones, 5 % at random
-        // take more than 8 once in 90 times, and this image has some 220 such stripes.
-        machine.tap().lose_one_of(Direction::Towards, 19, blocks)?;
-        let sending = Program::sender(sender)?.file(&image);
-        let sending = sending.args(&["--async", "--fec", "8x8/64", "--max-bitrate", RATE]);
-        let sending = sending.args(&["--autostart", "3", "--rexmit-hello-interval", "300"]);
-        let mut sending = sending.start(&room.server, "sender", room.folder.path())?;
-        demand_ok(&mut machine, RECEIVE)?;
-        sending.wait_success(Duration::from_secs(30))?;
-        let lost = machine.tap().lost(Direction::Towards)?;
-        if lost < 700 {
-            return Err(LabError::wrong(format!("only {lost} packets were lost")));
-        }
-        demand_written(&image, &disk)
-    };
-    check().map_err(|error| room.explain(error, &[&machine], &[]))
-}
-
-#[test]
-fn p7_our_cast_without_a_way_back_survives_five_percent_loss() -> Result<(), LabError> {
-    cast_without_answers(Ours)
-}
-
-#[test]
-fn p7_the_stock_cast_without_a_way_back_survives_five_percent_loss() -> Result<(), LabError> {
-    cast_without_answers(Stock)
-}
-
-/// A machine that comes when a streaming cast to a hosted receiver is under way; what follows from
-/// that is `check`'s.
-fn come_late(
-    conf: &str,
-    check: impl FnOnce(&Room, &mut Machine, &Path, &Path) -> Result<(), LabError>,
-) -> Result<(), LabError> {
-    let _places = gate::take(1, TURN)?;
-    let room = Room::new(conf)?;
-    let image = room.path("image");
-    image::write_random(&image, 120_000_000, 7)?;
-    let disk = room.disk("disk", 256 << 20)?;
-    let host = room.lab.host("10.77.0.9")?;
-    let mut hosted = Program::receiver(Ours)?.file(&room.path("hosted")).start(
-        &host,
-        "hosted",
-        room.folder.path(),
-    )?;
-    let sending = Program::sender(Ours)?.file(&image);
-    let sending = sending.args(&["--min-receivers", "1", "--streaming", "--max-bitrate", RATE]);
-    let mut sending = sending.start(&room.server, "sender", room.folder.path())?;
-    let machine = Machine::builder("machine").disk(&disk, VirtioBlk);
-    let mut machine = room.start(machine.nic(VirtioNet))?;
-    let result = check(&room, &mut machine, &image, &disk).and_then(|()| {
-        hosted.wait_success(RECEIVE)?;
-        sending.wait_success(RECEIVE)?;
-        image::demand_equal(&image, &room.path("hosted"))
-    });
-    result.map_err(|error| room.explain(error, &[&machine], &[&sending, &hosted]))
-}
-
-#[test]
-fn a_machine_joins_a_streaming_cast_late_if_it_may() -> Result<(), LabError> {
-    let conf = format!("late-join=yes {UNATTENDED}");
-    come_late(&conf, |_, machine, image, disk| {
-        machine.wait_for_line("joined late", RECEIVE)?;
-        let line = demand_ok(machine, RECEIVE)?;
-        let bytes: u64 = value(&line, "bytes")
-            .and_then(|bytes| bytes.parse().ok())
-            .ok_or_else(|| LabError::wrong(format!("no bytes in {line}")))?;
-        let read = |path: &Path, from: u64| -> Result<Vec<u8>, LabError> {
-            let error = |e| LabError::io("read back", e);
-            let mut file = File::open(path).map_err(error)?;
-            file.seek(SeekFrom::Start(from)).map_err(error)?;
-            let mut content = vec![0; bytes as usize];
-            file.read_exact(&mut content).map_err(error)?;
-            Ok(content)
-        };
-        let before = 120_000_000 - bytes;
-        let is_rest = before > 0 && before.is_multiple_of(112 * 1456);
-        match is_rest && read(image, before)? == read(disk, 0)? {
-            true => Ok(()),
-            false => Err(LabError::wrong(format!(
-                "the disk has not the last {bytes} bytes of the image"
-            ))),
-        }
-    })
-}
-
-#[test]
-fn p2_a_machine_leaves_a_cast_alone_whose_beginning_it_missed() -> Result<(), LabError> {
-    come_late(UNATTENDED, |_, machine, _, disk| {
-        machine.wait_for_line("is in the middle of a transfer", RECEIVE)?;
-        image::demand_untouched_from(disk, 0)
-    })
 }
 
 #[test]
