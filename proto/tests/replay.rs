@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironcast_proto::bits::BitSet;
+use ironcast_proto::fec::{encode, reference};
 use ironcast_proto::wire::{Capabilities, ConnectReply, Data, Fec, Message, ReqAck, Retransmit};
 use pcap::Datagram;
 
@@ -294,6 +295,36 @@ fn fec_blocks_come_once_each_and_whole() {
                 "{name}: slice {slice}"
             );
         }
+    }
+}
+
+#[test]
+fn fec_blocks_are_what_the_code_makes_of_the_data() {
+    for name in ["fec", "fecloss5"] {
+        let datagrams = pcap::read(name);
+        let block_size = block_size(&datagrams);
+        let mut slices: BTreeMap<u32, BTreeMap<u16, &[u8]>> = BTreeMap::new();
+        for data in data(&datagrams) {
+            let blocks = slices.entry(data.slice).or_default();
+            blocks.insert(data.block, data.payload);
+        }
+        let mut compared = 0;
+        for fec in fec(&datagrams) {
+            let (row, stripe) = (fec.block / fec.stripes, fec.block % fec.stripes);
+            let blocks = slices[&fec.slice].iter();
+            let columns = blocks.filter(|(block, _)| *block % fec.stripes == stripe);
+            let columns: Vec<&[u8]> = columns.map(|(_, payload)| *payload).collect();
+            if columns.is_empty() {
+                continue;
+            }
+            let mut parity = vec![0; block_size];
+            encode(row, columns.iter().copied(), &mut parity);
+            assert_eq!(parity, fec.payload, "{name}: {fec}");
+            let byte = reference::encode_byte(row as u8, &columns, 7);
+            assert_eq!(byte, fec.payload[7], "{name}: {fec}");
+            compared += 1;
+        }
+        assert!(compared > 30, "{name}: only {compared} blocks");
     }
 }
 
