@@ -103,7 +103,7 @@ pub struct DisplayOptions {
     pub log_format: LogFormat,
 
     /// Seconds between lines with the rate in the log file [default: none]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_time)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub bw_period: Option<Duration>,
 
     /// With --pipe: 1 shows how far the command is in the file, 0 does not [default: 1]
@@ -346,38 +346,35 @@ pub fn parse_bitrate(text: &str) -> Result<u64, String> {
     Ok(bitrate as u64)
 }
 
-/// Reads a number of seconds, which may have a fraction or a unit: 5, 0.5, 500ms, 2s, 1m.
+/// Reads a number of seconds, which may have a fraction or another unit: 5, 0.5, 500ms, 2s, 1m.
 ///
 /// # Errors
 /// If it is none.
-pub fn parse_time(text: &str) -> Result<Duration, String> {
-    let error = || "not a time in seconds, such as 5, 0.5 or 500ms".to_owned();
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
+    parse_time(text, 1.0).ok_or_else(|| "not a time in seconds, such as 5, 0.5 or 500ms".to_owned())
+}
+
+/// Reads a number of milliseconds, which may have another unit: 500, 2s, 1m.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
+    parse_time(text, 1e-3).ok_or_else(|| "not a time in milliseconds, such as 500 or 2s".to_owned())
+}
+
+/// Reads a time; without a unit its number counts so many seconds.
+fn parse_time(text: &str, usual: f64) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let seconds = match unit {
-        "" | "s" => 1.0,
+        "" => usual,
         "ms" => 1e-3,
+        "s" => 1.0,
         "m" | "min" => 60.0,
-        _ => return Err(error()),
+        _ => return None,
     };
-    let number: f64 = number.parse().map_err(|_| error())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| error())
-}
-
-/// Reads a number of seconds.
-///
-/// # Errors
-/// If it is no whole number.
-pub fn parse_seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_secs)
-}
-
-/// Reads a number of milliseconds.
-///
-/// # Errors
-/// If it is no whole number.
-pub fn parse_milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_millis)
+    let number: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(number * seconds).ok()
 }
 
 /// Reads a number of milliseconds after which something happens again and again.
@@ -385,7 +382,7 @@ fn parse_period(text: &str) -> Result<Duration, String> {
     parse_milliseconds(text)
         .ok()
         .filter(|period| !period.is_zero())
-        .ok_or_else(|| "not a whole number of milliseconds, 1 or more".to_owned())
+        .ok_or_else(|| "not a time in milliseconds, 1 or more".to_owned())
 }
 
 fn parse_port_base(text: &str) -> Result<u16, String> {
@@ -488,14 +485,14 @@ mod tests {
             assert!(parse_bitrate(wrong).is_err(), "{wrong}");
         }
         for (text, millis) in [("5", 5000), ("0.25", 250), ("750ms", 750), ("2m", 120_000)] {
-            assert_eq!(
-                parse_time(text),
-                Ok(Duration::from_millis(millis)),
-                "{text}"
-            );
+            let time = Duration::from_millis(millis);
+            assert_eq!(parse_seconds(text), Ok(time), "{text}");
         }
+        assert_eq!(parse_milliseconds("250"), parse_seconds("0.25"));
+        assert_eq!(parse_milliseconds("2s"), parse_seconds("2"));
         for wrong in ["", "s", "-1", "nan", "inf", "1h", "1e40"] {
-            assert!(parse_time(wrong).is_err(), "{wrong}");
+            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+            assert!(parse_milliseconds(wrong).is_err(), "{wrong}");
         }
     }
 

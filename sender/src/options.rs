@@ -12,7 +12,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Parser};
 use ironcast_hosted::options::{
     self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_bitrate,
-    parse_milliseconds, parse_seconds, parse_time,
+    parse_milliseconds, parse_seconds,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
 use ironcast_proto::fec::Layout;
@@ -142,7 +142,7 @@ struct DataOptions {
 
     /// Drop a receiver that is waited for when it has said nothing for so long; 0: only by
     /// --retries-until-drop. In seconds, or with a unit: 500ms
-    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_seconds)]
     drop_after: Duration,
 
     /// Most bits a second, with their IP headers: 900k, 80m, 1.5g [default: no limit]
