@@ -282,14 +282,11 @@ impl Transfer {
             };
             front.asked(now, now + wait);
             stats.requests += 1;
-            // Those who came after the slice was cut are not to answer.
-            let receivers = roster.connected();
-            let others = receivers.difference(&front.audience(receivers));
             let request = ReqAck {
                 slice: front.number,
                 slice_bytes: front.bytes,
                 rxmit: front.rxmit(),
-                ready: front.ready().union(&others),
+                ready: ready_set(front, roster, self.asynchronous),
             };
             return emit(self.addresses.data, &Message::ReqAck(request), buffer);
         }
@@ -450,6 +447,19 @@ impl Transfer {
     }
 }
 
+/// Who need not answer for a slice.
+fn ready_set(slice: &Slice, roster: &Roster, asynchronous: bool) -> BitSet {
+    if asynchronous {
+        // A receiver that could connect passes over an end at which it counts as ready, and waits
+        // for another for ever.
+        return BitSet::EMPTY;
+    }
+    // Those who came after the slice was cut are not to answer.
+    let receivers = roster.connected();
+    let others = receivers.difference(&slice.audience(receivers));
+    slice.ready().union(&others)
+}
+
 #[cfg(test)]
 mod tests {
     use core::net::Ipv4Addr;
@@ -472,11 +482,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn first_and_short_slices_are_not_followed_before_all_know_of_them() {
+    fn transfer_to(receivers: u16, config: &Config) -> (Transfer, Roster) {
         let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-        let mut roster = Roster::new(2);
-        for port in [1, 2] {
+        let mut roster = Roster::new(receivers);
+        for port in 1..=receivers {
             roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         }
         let hello = Hello {
@@ -489,7 +498,33 @@ mod tests {
             data: nobody,
             invitation: (nobody, hello),
         };
-        let mut transfer = Transfer::new(&Config::default(), addresses);
+        (Transfer::new(config, addresses), roster)
+    }
+
+    #[test]
+    fn an_asynchronous_end_is_for_those_who_could_connect_too() {
+        let config = Config {
+            asynchronous: true,
+            ..Config::default()
+        };
+        let (mut transfer, roster) = transfer_to(3, &config);
+        let mut buffer = [0; MAX_CONTROL_LEN];
+        let end = (0..10).find_map(|_| {
+            transfer.retire(NOW);
+            transfer.cut(BLOCK, true, &roster);
+            let sent = transfer.poll_transmit(NOW, &roster, &mut Stats::default(), &mut buffer);
+            match Message::parse(&buffer[..sent?.len]) {
+                Ok(Message::ReqAck(end)) if end.slice_bytes == 0 => Some(end),
+                _ => None,
+            }
+        });
+        let end = end.expect("an end");
+        assert!(end.ready.is_empty(), "they would wait for another");
+    }
+
+    #[test]
+    fn first_and_short_slices_are_not_followed_before_all_know_of_them() {
+        let (mut transfer, mut roster) = transfer_to(2, &Config::default());
         // Slices 0 to 2 of 112 blocks, slice 3 of 15, and the end.
         let supplied = (3 * 112 + 15) * BLOCK;
         let mut ok = |transfer: &mut Transfer, number, slice| {
