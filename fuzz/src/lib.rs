@@ -1,11 +1,16 @@
-//! What every message's fuzz target checks.
+//! What the fuzz targets share: the promises of the codecs, and messages that make sense.
 //!
 //! The promises are those of `ironcast_proto::wire`: parsing never panics, what was parsed can be
 //! printed and emitted in exactly `buffer_len` bytes, those bytes are the same message again, and a
 //! buffer that is one byte too short is refused and left alone.
 
+use core::net::Ipv4Addr;
+
 use ironcast_proto::bits::{BitSet, CAPACITY};
-use ironcast_proto::wire::Opcode;
+use ironcast_proto::wire::{
+    Capabilities, ConnectReply, ConnectReq, Data, Fec, Hello, HelloKind, Message, Opcode, ReqAck,
+    Retransmit, SliceOk,
+};
 
 /// `bytes` with the opcode put before them, so that the fuzzer need not guess it.
 #[must_use]
@@ -51,4 +56,100 @@ pub fn set(set: &BitSet) {
         assert_eq!(set.first_from(from), first);
     }
     assert_eq!(BitSet::from_bytes(*set.as_bytes()), *set);
+}
+
+/// Bytes of the blocks of [`message_to_receiver`].
+const BLOCK_SIZE: u16 = 16;
+
+/// A message of a sender's that makes sense, so that the fuzzer gets deep into a transfer: of kind
+/// `kind`, with small numbers out of `argument` and the next bytes of `rest`.
+pub fn message_to_receiver<'b>(
+    kind: u8,
+    argument: u8,
+    rest: &mut &[u8],
+    buffer: &'b mut [u8],
+) -> &'b [u8] {
+    let (slice, bytes) = (u32::from(argument >> 4), u32::from(next(rest)) * 8);
+    let block = u16::from(argument & 15);
+    let payload = [argument; BLOCK_SIZE as usize];
+    let last = bytes.saturating_sub(u32::from(block) * u32::from(BLOCK_SIZE));
+    let address = Ipv4Addr::new(233, 255, 0, 1);
+    let capabilities = match argument & 1 {
+        0 => Capabilities::STOCK,
+        _ => Capabilities::STOCK.union(Capabilities::ASYNC),
+    };
+    let message = match kind {
+        0 => Message::Hello(Hello {
+            kind: [HelloKind::Classic, HelloKind::Streaming][usize::from(argument >> 7)],
+            capabilities,
+            data_address: address,
+            block_size: BLOCK_SIZE,
+        }),
+        1 => Message::ConnectReply(ConnectReply {
+            receiver: i32::from(argument & 3),
+            block_size: u32::from(BLOCK_SIZE),
+            capabilities: Capabilities::STOCK,
+            data_address: address,
+        }),
+        2 | 3 => Message::Fec(Fec {
+            stripes: 2,
+            slice,
+            block,
+            slice_bytes: bytes,
+            payload: &payload,
+        }),
+        4 => Message::ReqAck(ReqAck {
+            slice,
+            slice_bytes: bytes,
+            rxmit: u32::from(block),
+            ready: BitSet::EMPTY,
+        }),
+        _ => Message::Data(Data {
+            slice,
+            block,
+            slice_bytes: bytes,
+            payload: &payload[..payload.len().min(last as usize)],
+        }),
+    };
+    emit(&message, buffer)
+}
+
+/// A message of a receiver's that makes sense; otherwise like [`message_to_receiver`].
+pub fn message_to_sender<'b>(
+    kind: u8,
+    argument: u8,
+    rest: &mut &[u8],
+    buffer: &'b mut [u8],
+) -> &'b [u8] {
+    let (slice, rxmit) = (u32::from(argument >> 4), u32::from(argument & 15));
+    let message = match kind {
+        0 => Message::ConnectReq(ConnectReq {
+            capabilities: Capabilities::STOCK,
+            receive_buffer: u32::from(argument) << 8,
+        }),
+        1 => Message::Ok(SliceOk { slice }),
+        2 => Message::Retransmit(Retransmit {
+            slice,
+            rxmit,
+            received: BitSet::from_bytes([next(rest); CAPACITY / 8]),
+        }),
+        _ if argument & 1 == 0 => Message::Go,
+        _ => Message::Disconnect,
+    };
+    emit(&message, buffer)
+}
+
+fn next(rest: &mut &[u8]) -> u8 {
+    match rest.split_first() {
+        Some((&byte, tail)) => {
+            *rest = tail;
+            byte
+        }
+        None => 0,
+    }
+}
+
+fn emit<'b>(message: &Message<'_>, buffer: &'b mut [u8]) -> &'b [u8] {
+    let len = message.emit(buffer).expect("room for the message");
+    &buffer[..len]
 }

@@ -12,6 +12,7 @@ mod core_library;
 mod demo;
 mod efi;
 mod embedded;
+mod fuzz;
 mod image;
 mod licences;
 mod newer;
@@ -51,6 +52,8 @@ enum Task {
     Image(image::Options),
     /// Runs simulated transfers to which everything happens; replays one by its seed
     Simulate(simulate::Options),
+    /// Fuzzes what reads the network and the disk
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Embedded(options) => embedded::run(options),
         Task::Image(options) => image::run(options),
         Task::Simulate(options) => simulate::run(options),
+        Task::Fuzz(options) => fuzz::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: installs by apt what the other tasks need.
+//! `cargo xtask setup`: installs, most of it by apt, what the other tasks need.
 //!
 //! Whether something is missing is seen by looking for its programs and files, so that a machine
 //! that has all needs neither the network nor root.
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use ironcast_tests::find_tool;
 
-use crate::{apt, newer, run};
+use crate::{apt, fuzz, newer, run};
 
 /// Settings of `cargo xtask setup`.
 #[derive(Args)]
@@ -27,6 +27,8 @@ pub(crate) enum Purpose {
     Lab,
     /// To test against the stock programs.
     Test,
+    /// To fuzz.
+    Fuzz,
 }
 
 /// A program or file that has to be there, by the Debian and Ubuntu package that has it.
@@ -72,11 +74,21 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Lab, "util-linux", "setpriv"),
     tool(Purpose::Test, "udpcast", "udp-sender"),
     tool(Purpose::Test, "udpcast", "udp-receiver"),
+    tool(Purpose::Fuzz, "g++", "c++"),
+];
+
+/// What all tasks together need.
+pub(crate) const EVERYTHING: &[Purpose] = &[
+    Purpose::Build,
+    Purpose::Image,
+    Purpose::Lab,
+    Purpose::Test,
+    Purpose::Fuzz,
 ];
 
 /// Installs everything.
 pub(crate) fn run(_options: &Options) -> Result<()> {
-    provide(&[Purpose::Build, Purpose::Image, Purpose::Lab, Purpose::Test])?;
+    provide(EVERYTHING)?;
     println!("all tools are there");
     Ok(())
 }
@@ -102,6 +114,9 @@ pub(crate) fn provide(purposes: &[Purpose]) -> Result<()> {
     }
     if purposes.contains(&Purpose::Test) {
         newer::provide()?;
+    }
+    if purposes.contains(&Purpose::Fuzz) {
+        fuzz::provide()?;
     }
     if purposes.contains(&Purpose::Lab) {
         namespaces_allowed()?;

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::run::{command, run as run_command};
-use crate::setup::{self, Purpose};
-use crate::{efi, embedded, image, licences, newer, paths, style};
+use crate::setup;
+use crate::{efi, embedded, fuzz, image, licences, newer, paths, style};
 
 /// Settings of `cargo xtask test`.
 #[derive(Args)]
@@ -43,6 +43,8 @@ enum Stage {
     Image,
     /// Tests of each crate by itself, and the simulated network
     Unit,
+    /// Each fuzz target for a minute
+    Fuzz,
     /// Tests with the stock programs and with virtual machines
     EndToEnd,
 }
@@ -71,10 +73,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 impl Stage {
     fn run(self) -> Result<()> {
         match self {
-            Self::Setup => {
-                setup::provide(&[Purpose::Build, Purpose::Image, Purpose::Lab, Purpose::Test])
-            }
-            Self::Format => run_command(command("cargo").args(["fmt", "--all", "--check"])),
+            Self::Setup => setup::provide(setup::EVERYTHING),
+            Self::Format => format(),
             Self::Style => style::check(),
             Self::Licences => licences::check(),
             Self::Lints => lints(),
@@ -92,6 +92,7 @@ impl Stage {
                 test.args(["--workspace", "--exclude", "ironcast-boot"]);
                 run_command(test.args(["--exclude", "ironcast-tests", "--no-fail-fast"]))
             }
+            Self::Fuzz => fuzz::run(&fuzz::Options::default()),
             Self::EndToEnd => {
                 let mut test = cargo("test");
                 test.args(["--package", "ironcast-tests", "--no-fail-fast"]);
@@ -103,6 +104,12 @@ impl Stage {
             }
         }
     }
+}
+
+fn format() -> Result<()> {
+    run_command(command("cargo").args(["fmt", "--all", "--check"]))?;
+    let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    run_command(command("cargo").args(fuzz))
 }
 
 fn lints() -> Result<()> {

@@ -130,10 +130,11 @@ impl Sender {
 
     /// Takes a datagram that arrived at the sender's port.
     ///
-    /// Messages that make no sense, and all but CONNECT_REQ from those who are not connected, are
-    /// counted in [`stats`](Self::stats) and change nothing.
+    /// Messages that make no sense, all but CONNECT_REQ from those who are not connected, and
+    /// whatever comes after the end, are counted in [`stats`](Self::stats) and change nothing.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
-        let Ok(message) = Message::parse(datagram) else {
+        let over = matches!(self.state, State::Finished(_));
+        let Some(message) = Message::parse(datagram).ok().filter(|_| !over) else {
             self.stats.ignored += 1;
             return;
         };
