@@ -18,9 +18,22 @@ use ironcast_proto::receiver::Config;
 use crate::target::Durability;
 use crate::transfer::Settings;
 
+const EXAMPLES: &str = "\
+Examples:
+  ironcast-receiver -i eth0 -f /dev/sda
+          to a disk, all of which is overwritten
+  ironcast-receiver -i eth0 | zstd -dc > disk.img
+          to a pipe
+  ironcast-receiver -i eth0 -f disk.img --start-timeout 60 --receive-timeout 10
+          without waiting for ever for a sender
+
+Exit status: 0 if the whole image is written, 1 if it could not go on, 2 or 3 for options that \
+make no sense or are not supported, 4 if lost data were ignored, 5 if the sender is gone or \
+dropped this receiver.";
+
 /// Receives a file from a sender that serves any number of receivers at once.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "ironcast-receiver", version, max_term_width = 100)]
+#[command(name = "ironcast-receiver", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
     /// File or device to write [default: stdout]
     #[arg(long, short = 'f', value_name = "FILE")]

@@ -21,9 +21,21 @@ use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules
 
 use crate::transfer::Settings;
 
+const EXAMPLES: &str = "\
+Examples:
+  ironcast-sender -f disk.img -i eth0 -C 20 -W 120
+          to 20 machines, or to those that are there 2 minutes after the first
+  zstd -dc disk.img.zst | ironcast-sender -i eth0 -C 20
+          from a pipe
+  ironcast-sender -f disk.img --async --fec 8x8/64 --max-bitrate 200m --autostart 20
+          to machines that cannot answer
+
+Exit status: 0 if every receiver has the whole image, 1 if it could not go on, 2 or 3 for options \
+that make no sense or are not supported, 4 if only some receivers have it, 5 if none has.";
+
 /// Sends a file to any number of receivers at once.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "ironcast-sender", version, max_term_width = 100)]
+#[command(name = "ironcast-sender", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
     /// File or device to send [default: stdin]
     #[arg(long, short = 'f', value_name = "FILE")]

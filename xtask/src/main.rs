@@ -15,6 +15,7 @@ mod embedded;
 mod fuzz;
 mod image;
 mod licences;
+mod manuals;
 mod newer;
 mod paths;
 mod run;
@@ -52,6 +53,8 @@ enum Task {
     Image(image::Options),
     /// Runs simulated transfers to which everything happens; replays one by its seed
     Simulate(simulate::Options),
+    /// Writes man pages and shell completions of both programs to target/manuals
+    Manuals(manuals::Options),
     /// Fuzzes what reads the network and the disk
     Fuzz(fuzz::Options),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Embedded(options) => embedded::run(options),
         Task::Image(options) => image::run(options),
         Task::Simulate(options) => simulate::run(options),
+        Task::Manuals(options) => manuals::run(options),
         Task::Fuzz(options) => fuzz::run(options),
     };
     match result {
