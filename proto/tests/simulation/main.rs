@@ -19,6 +19,7 @@ mod world;
 
 use std::time::Duration;
 
+use ironcast_proto::geometry::MAX_RECEIVERS;
 use ironcast_proto::receiver::Failure;
 use ironcast_proto::sender::{Addressing, Duplex, Outcome, SliceBlocks, Standing};
 use ironcast_proto::time::Instant;
@@ -141,6 +142,16 @@ fn the_same_seed_gives_the_same_trace() {
     };
     assert_eq!(digest(7), digest(7));
     assert_ne!(digest(7), digest(8));
+}
+
+#[test]
+fn p8_as_many_receivers_as_the_protocol_has_numbers_for() {
+    let receivers = usize::from(MAX_RECEIVERS);
+    let mut scenario = Scenario::new(11, receivers, 500_000).conditions(Conditions::lossy(0.5));
+    scenario.sender.start.min_receivers = Some(MAX_RECEIVERS);
+    let world = scenario.run();
+    world.assert_all_equal();
+    assert_eq!(world.outcome.unwrap().completed, MAX_RECEIVERS);
 }
 
 #[test]

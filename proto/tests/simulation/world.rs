@@ -458,7 +458,7 @@ impl World {
 
 /// The address of the sender, number 0, or of a receiver.
 pub fn address(number: usize) -> SocketAddrV4 {
-    let ip = Ipv4Addr::new(10, 77, (number >> 8) as u8, number as u8 + 1);
+    let ip = Ipv4Addr::new(10, 77, (number / 250) as u8, (number % 250) as u8 + 1);
     SocketAddrV4::new(
         ip,
         if number == SENDER {
