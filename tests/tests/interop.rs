@@ -433,6 +433,14 @@ fn our_sender_gives_up_in_time_when_its_only_receiver_is_killed() -> Result<(), 
     Ok(())
 }
 
+#[test]
+fn a_hundred_receivers() -> Result<(), LabError> {
+    let mut receivers = vec![Ours; 50];
+    receivers.extend([Stock; 50]);
+    Transfer::new(Ours, &receivers).size(4_000_000).run()?;
+    Ok(())
+}
+
 /// Counts the DISCONNECT messages that a host sends: the first 16 bits after the UDP header are 4.
 fn disconnects(host: &Host) -> Result<Counter, LabError> {
     host.count(Direction::From, "udp dport 9001 @th,64,16 4")
