@@ -15,7 +15,7 @@ use ironcast_proto::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::format::Rate;
-use crate::stderr::say;
+use crate::stderr::{say, show};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -145,14 +145,13 @@ impl Journal {
         }
         if self.settings.format == LogFormat::Json {
             values.push(("bytes", bytes.into()));
-            say(format_args!("{}", json("progress", text, values)));
+            show(&format!("{}\n", json("progress", text, values)));
             return;
         }
         let width = |text: &str| text.chars().count();
         let rest = width(&self.shown).saturating_sub(width(text));
         text.clone_into(&mut self.shown);
-        // There is nobody to tell that stderr does not work.
-        let _ = write!(io::stderr(), "{text}{:rest$}\r", "");
+        show(&format!("{text}{:rest$}\r", ""));
     }
 
     fn rate_due(&self) -> Option<Instant> {

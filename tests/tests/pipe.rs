@@ -1,12 +1,15 @@
-//! `--pipe` at either end, beside a stock program at the other.
+//! `--pipe` at either end, beside a stock program at the other; and a pipe that nobody reads.
 //!
 //! The command's failure has to be the program's failure, and what goes over the wire has to be
 //! what a stock program makes of the same option.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::process::Stdio;
 use std::time::Duration;
 
 use ironcast_tests::Kind::{Ours, Stock};
-use ironcast_tests::{LabError, Transfer};
+use ironcast_tests::{Host, Lab, LabError, Program, Running, Transfer, image};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -47,4 +50,43 @@ fn our_sender_fails_if_its_command_fails() -> Result<(), LabError> {
         assert!(log.contains(command) && log.contains('3'), "{log}");
     }
     Ok(())
+}
+
+/// Starts a program whose stderr is a full pipe.
+fn start_unread(
+    host: &Host,
+    name: &str,
+    folder: &std::path::Path,
+    command: &str,
+) -> Result<Running, LabError> {
+    // Who holds its end for reading too gets no SIGPIPE; 64 KiB fill it.
+    let pipe = folder.join(format!("{name}-stderr"));
+    let pipe = pipe.display();
+    let fill = "head -c 65536 /dev/zero >&3";
+    let script = format!("mkfifo {pipe}; exec 3<>{pipe}; {fill}; exec {command} 2>&3");
+    let mut shell = host.command("bash")?;
+    shell.args(["-ec", &script]);
+    Running::start_with(name, shell, folder, Stdio::null(), None)
+}
+
+#[test]
+fn a_full_pipe_at_stderr_holds_nobody_up() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let folder = folder.path();
+    let (source, file) = (folder.join("source"), folder.join("file"));
+    image::write_random(&source, 3_000_000, 1)?;
+    let lab = Lab::new()?;
+    let (server, machine) = (lab.host("10.77.0.1")?, lab.host("10.77.0.2")?);
+    let (sender, receiver) = (Program::sender(Ours)?, Program::receiver(Ours)?);
+    let receiver = format!("{} -k -f {}", receiver.path().display(), file.display());
+    let mut receiver = start_unread(&machine, "receiver", folder, &receiver)?;
+    let sender = format!(
+        "{} -k -f {} -C 1 --max-bitrate 8m",
+        sender.path().display(),
+        source.display()
+    );
+    let mut sender = start_unread(&server, "sender", folder, &sender)?;
+    sender.wait_success(LIMIT)?;
+    receiver.wait_success(LIMIT)?;
+    image::demand_equal(&source, &file)
 }
