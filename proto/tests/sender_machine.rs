@@ -1,5 +1,5 @@
-//! The sender machine against receivers that no simulation has: ones that leave before the start or after the
-//! end.
+//! The sender machine against receivers that no simulation has: ones that leave before the start or
+//! after the end.
 //!
 //! Each test hands it the datagrams of its case, one by one.
 
