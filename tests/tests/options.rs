@@ -12,6 +12,10 @@ use ironcast_tests::{Kind, LabError, Program};
 /// Letters that stock programs take, as they answer when asked for each.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
+/// The option of which every stock sender dies (SIGSEGV): its table says that there is no value, its
+/// code uses one. Ours takes the value.
+const KILLS_STOCK: &str = "--rehello-offset";
+
 /// What a program says of a command line that ends it at once.
 fn said(path: &std::path::Path, arguments: &[&str]) -> Result<String, LabError> {
     // Wherever an option may lead it, it leaves nothing behind, and it ends.
@@ -65,20 +69,34 @@ fn is_known(path: &std::path::Path, option: &str) -> Result<bool, LabError> {
     Ok(!words.iter().any(|words| answer.contains(words)))
 }
 
+/// Whether a program wants a value after an option: it says so if there is none.
+fn takes_value(path: &std::path::Path, option: &str) -> Result<bool, LabError> {
+    // The interface ends what an option without a value would begin.
+    let answer = said(path, &["--interface", "no-such-one", option])?;
+    Ok(answer.contains("requires an argument") || answer.contains("a value is required"))
+}
+
+/// Demands that ours knows the stock programs' options, each with a value where they take one.
 fn demand_all_known(is_sender: bool) -> Result<(), LabError> {
     let ours = path(Ours, is_sender)?;
     let mut options = BTreeSet::new();
+    let mut differ = Vec::new();
     for kind in [Stock, Newer] {
         let stock = path(kind, is_sender)?;
-        let found = table(&said(&stock, &["--no-such-option-anywhere"])?);
+        let mut found = table(&said(&stock, &["--no-such-option-anywhere"])?);
         assert!(found.len() > 20, "{kind:?} prints its options: {found:?}");
-        options.extend(found);
         for letter in LETTERS.chars() {
             let option = format!("-{letter}");
             if is_known(&stock, &option)? {
-                options.insert(option);
+                found.insert(option);
             }
         }
+        for option in found.iter().filter(|option| *option != KILLS_STOCK) {
+            if takes_value(&stock, option)? != takes_value(&ours, option)? {
+                differ.push(format!("{option} of {kind:?}"));
+            }
+        }
+        options.extend(found);
     }
     let unknown: Vec<&String> = options
         .iter()
@@ -87,6 +105,10 @@ fn demand_all_known(is_sender: bool) -> Result<(), LabError> {
     assert!(
         unknown.is_empty(),
         "of {options:?} ours does not know {unknown:?}"
+    );
+    assert!(
+        differ.is_empty(),
+        "whether they take a value is not as in stock: {differ:?}"
     );
     Ok(())
 }
