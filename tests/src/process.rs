@@ -169,6 +169,23 @@ impl Running {
         }
     }
 
+    /// The most memory that it ever had in use, in bytes.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if it has ended, [`LabError::Wrong`] if the system doesn't tell.
+    pub fn peak_memory(&self) -> Result<u64, LabError> {
+        let path = format!("/proc/{}/status", self.id());
+        let status =
+            fs::read_to_string(&path).map_err(|e| LabError::io(format!("read {path}"), e))?;
+        let kibibytes = status.lines().find_map(|line| {
+            let value = line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?;
+            value.parse::<u64>().ok()
+        });
+        kibibytes
+            .map(|kibibytes| kibibytes << 10)
+            .ok_or_else(|| LabError::wrong(format!("{path} has no VmHWM in kB")))
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
