@@ -57,8 +57,9 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Prints `program: error: ...` on stderr, with everything that caused the error.
-pub fn report(program: &str, error: &dyn Error) {
+/// Prints `program: error: ...` on stderr, with everything that caused the error. For those of the
+/// command line; what comes later goes by [`report_failure`](crate::report_failure).
+pub(crate) fn report(program: &str, error: &dyn Error) {
     say(format_args!("{program}: error: {}", chain(error)));
 }
 
@@ -76,7 +77,7 @@ pub fn program_name(usual: &str) -> String {
 }
 
 /// The error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use ironcast_proto::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
+use crate::exit::chain;
 use crate::format::Rate;
 use crate::stderr::{say, show};
 
@@ -124,10 +125,7 @@ impl Journal {
     /// Tells of an event, with its name and values for JSON.
     pub fn tell(&mut self, event: &str, text: &str, values: Vec<(&'static str, Value)>) {
         self.end();
-        match self.settings.format {
-            LogFormat::Text => say(format_args!("{text}")),
-            LogFormat::Json => say(format_args!("{}", json(event, text, values.clone()))),
-        }
+        say_event(self.settings.format, event, text, values.clone());
         self.log(event, text, values);
     }
 
@@ -177,17 +175,47 @@ impl Journal {
         let Some(log) = &mut self.log else {
             return;
         };
-        let line = match self.settings.format {
-            LogFormat::Text => format!("{} {text}\n", time()),
-            LogFormat::Json => format!("{}\n", json(event, text, values)),
-        };
+        let line = log_line(self.settings.format, event, text, values);
         if log.write_all(line.as_bytes()).is_err() {
             // Say it once; the transfer matters more.
             self.log = None;
-            say(format_args!(
-                "Warning: the log file can't be written any more."
-            ));
+            let text = "Warning: the log file can't be written any more.";
+            say_event(self.settings.format, "warning", text, Vec::new());
         }
+    }
+}
+
+/// Tells of the error that ends `program`, with everything that caused it, in the place and format
+/// of its journal, whether that is open or not.
+pub fn report_failure(program: &str, error: &dyn Error, settings: &JournalSettings) {
+    let line = format!("{program}: error: {}", chain(error));
+    say_event(settings.format, "error", &line, Vec::new());
+    let log = settings.log.as_deref().map(open_log);
+    if let Some(Ok(mut log)) = log {
+        // stderr has it already.
+        let _ = log.write_all(log_line(settings.format, "error", &line, Vec::new()).as_bytes());
+    }
+}
+
+fn say_event(format: LogFormat, event: &str, text: &str, values: Vec<(&'static str, Value)>) {
+    match format {
+        LogFormat::Text => say(format_args!("{text}")),
+        LogFormat::Json => say(format_args!("{}", json(event, text, values))),
+    }
+}
+
+fn log_line(
+    format: LogFormat,
+    event: &str,
+    text: &str,
+    values: Vec<(&'static str, Value)>,
+) -> String {
+    match format {
+        LogFormat::Text => text
+            .lines()
+            .map(|line| format!("{} {line}\n", time()))
+            .collect(),
+        LogFormat::Json => format!("{}\n", json(event, text, values)),
     }
 }
 

@@ -25,7 +25,7 @@ const NONE: Timespec = Timespec {
 static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Writes a line, if anybody can read it. Waits for that a second at most.
-pub fn say(line: fmt::Arguments<'_>) {
+pub(crate) fn say(line: fmt::Arguments<'_>) {
     let patience = match UNREAD.load(Ordering::Relaxed) {
         true => NONE,
         false => PATIENCE,

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report, say};
+use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report_failure};
 use ironcast_proto::receiver::Failure;
 use ironcast_receiver::options::Options;
 use ironcast_receiver::{Display, Ending, Target, receive};
@@ -27,7 +27,8 @@ fn main() -> ExitCode {
     }
     run(&options)
         .unwrap_or_else(|error| {
-            report(&program_name(NAME), error.as_ref());
+            let journal = options.display.journal();
+            report_failure(&program_name(NAME), error.as_ref(), &journal);
             ExitStatus::Failed
         })
         .into()
@@ -35,19 +36,17 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let settings = options.settings()?;
+    let mut journal = Journal::open(options.display.journal())?;
     let target = Target::open(options.file.as_deref(), options.durability())?;
     let target = target.through(options.pipe.clone());
     let name = target.name().to_owned();
     let mut console = Console::open(!options.display.nokbd, false)?;
-    say(format_args!(
-        "Ironcast-receiver {}",
-        env!("CARGO_PKG_VERSION")
-    ));
-    say(format_args!(
-        "UDP receiver for {name} at {}",
+    let text = format!(
+        "Ironcast-receiver {}\nUDP receiver for {name} at {}",
+        env!("CARGO_PKG_VERSION"),
         settings.interface
-    ));
-    let journal = Journal::open(options.display.journal())?;
+    );
+    journal.tell("opened", &text, Vec::new());
     let mut display = Display::new(journal, console.has_keyboard());
     let summary = receive(&settings, target, &mut console, &mut display)?;
     display.finish(&summary, &name);
@@ -58,14 +57,12 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
         Ending::Failed(error) => {
             let status = failure_status(&error);
             let written = summary.progress.written;
-            report(
-                &program_name(NAME),
-                &Failed {
-                    name,
-                    written,
-                    error,
-                },
-            );
+            let failed = Failed {
+                name,
+                written,
+                error,
+            };
+            report_failure(&program_name(NAME), &failed, &options.display.journal());
             status
         }
     })

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, Journal, Operator, Signal, program_name, report, say};
+use ironcast_hosted::{
+    Console, ExitStatus, Journal, Operator, Signal, program_name, report_failure,
+};
 use ironcast_proto::sender::Outcome;
 use ironcast_sender::daemon::{self, Patient, PidFile};
 use ironcast_sender::options::{DaemonOptions, Options};
@@ -27,7 +29,8 @@ fn main() -> ExitCode {
     }
     run(&options)
         .unwrap_or_else(|error| {
-            report(&program_name(NAME), error.as_ref());
+            let journal = options.display.journal();
+            report_failure(&program_name(NAME), error.as_ref(), &journal);
             ExitStatus::Failed
         })
         .into()
@@ -89,8 +92,9 @@ fn transfer(
     let settings = options.settings()?;
     let chunking = Chunking::for_config(&settings.protocol);
     let source = Source::open(options.file.as_deref(), options.pipe.as_deref(), chunking)?;
-    greet(options, &settings, &source, has_keyboard);
-    let journal = Journal::open(options.display.journal())?;
+    let mut journal = Journal::open(options.display.journal())?;
+    let text = greeting(options, &settings, &source, has_keyboard);
+    journal.tell("opened", &text, Vec::new());
     let mut display = Display::new(journal, options.display.shows_position());
     let summary = send(&settings, source, operator, &mut display)?;
     display.finish(&summary);
@@ -103,28 +107,23 @@ fn transfer(
     })
 }
 
-/// Says what is about to happen, and what it waits for.
-fn greet(options: &Options, settings: &Settings, source: &Source, has_keyboard: bool) {
+/// What is about to happen, and what it waits for.
+fn greeting(options: &Options, settings: &Settings, source: &Source, has_keyboard: bool) -> String {
     let protocol = &settings.protocol;
-    say(format_args!(
-        "Ironcast-sender {}",
-        env!("CARGO_PKG_VERSION")
-    ));
-    say(format_args!(
-        "UDP sender for {} at {}",
-        source.name(),
-        settings.interface
-    ));
-    say(format_args!(
-        "Control to {}, data to {}",
-        protocol.control_address, protocol.data_address
-    ));
-    match (has_keyboard, options.starts_by_itself()) {
-        (true, _) => say(format_args!("Ready. Press Enter to start sending data.")),
-        (false, true) => {}
-        (false, false) => say(format_args!(
-            "Only a receiver's key can start this: there is no keyboard, and none of \
+    let waits_for = match (has_keyboard, options.starts_by_itself()) {
+        (true, _) => "\nReady. Press Enter to start sending data.",
+        (false, true) => "",
+        (false, false) => {
+            "\nOnly a receiver's key can start this: there is no keyboard, and none of \
              --min-receivers, --max-wait and --autostart."
-        )),
-    }
+        }
+    };
+    format!(
+        "Ironcast-sender {}\nUDP sender for {} at {}\nControl to {}, data to {}{waits_for}",
+        env!("CARGO_PKG_VERSION"),
+        source.name(),
+        settings.interface,
+        protocol.control_address,
+        protocol.data_address,
+    )
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use ironcast_tests::Kind::{Newer, Ours, Stock};
-use ironcast_tests::{Kind, LabError, Program};
+use ironcast_tests::{Kind, LabError, Program, Transfer};
+use serde_json::Value;
 
 /// Letters that stock programs take, as they answer when asked for each.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -147,5 +148,47 @@ fn a_program_goes_by_the_name_that_it_is_called_by() -> Result<(), LabError> {
         .map_err(|e| LabError::io("make a link", e))?;
     let answer = said(&link, &["--interface", "no-such-one"])?;
     assert!(answer.starts_with("udp-sender: error: "), "{answer}");
+    Ok(())
+}
+
+/// The events in a log of which every line is an object.
+fn events(log: &str) -> Vec<String> {
+    let event = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let event = value["event"].as_str();
+        event.unwrap_or_else(|| panic!("{line}")).to_owned()
+    };
+    log.lines().map(event).collect()
+}
+
+#[test]
+fn with_json_every_line_of_a_transfer_is_an_object() -> Result<(), LabError> {
+    let json = ["--log-format", "json"];
+    let transfer = Transfer::new(Ours, &[Ours]).sender_args(&json);
+    let transfer = transfer.receiver_args(&json).run()?;
+    for log in [transfer.sender.log(), transfer.receivers[0].program.log()] {
+        let events = events(&log);
+        assert_eq!(events.first().map(String::as_str), Some("opened"), "{log}");
+        assert_eq!(events.last().map(String::as_str), Some("hash"), "{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn with_json_an_error_is_an_object_too_and_in_the_log_file() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let log = folder.path().join("log");
+    for is_sender in [true, false] {
+        let path = path(Ours, is_sender)?;
+        let file = log.to_string_lossy();
+        let json = ["--log-format", "json", "--log", &file];
+        let answer = said(
+            &path,
+            &[&json[..], &["--interface", "no-such-one"]].concat(),
+        )?;
+        assert_eq!(events(&answer), ["error"]);
+        let logged = std::fs::read_to_string(&log).map_err(|e| LabError::io("read a log", e))?;
+        assert_eq!(events(&logged).last().map(String::as_str), Some("error"));
+    }
     Ok(())
 }
