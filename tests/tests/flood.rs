@@ -71,8 +71,7 @@ fn p6_a_receivers_memory_does_not_grow_with_what_it_is_told() -> Result<(), LabE
 }
 
 #[test]
-fn p3_a_crowd_that_joins_and_never_answers_costs_memory_for_its_places_only() -> Result<(), LabError>
-{
+fn p3_a_crowd_that_never_answers_costs_memory_for_its_places_only() -> Result<(), LabError> {
     let transfer = Transfer::new(Ours, &[Ours]).size(SIZE);
     // The floods are over by then.
     let mut transfer = transfer.sender_args(&["--min-wait", "30"]).start()?;

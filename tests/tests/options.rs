@@ -13,8 +13,8 @@ use serde_json::Value;
 /// Letters that stock programs take, as they answer when asked for each.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/// The option of which every stock sender dies (SIGSEGV): its table says that there is no value, its
-/// code uses one. Ours takes the value.
+/// The option of which every stock sender dies (SIGSEGV): its table says that there is no value,
+/// its code uses one. Ours takes the value.
 const KILLS_STOCK: &str = "--rehello-offset";
 
 /// What a program says of a command line that ends it at once.

@@ -1,7 +1,7 @@
 //! `flood ADDRESS PORT COUNT [OPCODE]`: says to a program what can be said to it, from everywhere.
 //!
-//! Datagrams of this or every opcode, most of them of the right length and full of random numbers, from
-//! many ports of each address that the host has.
+//! Datagrams of this or every opcode, most of them of the right length and full of random numbers,
+//! from many ports of each address that the host has.
 
 use std::env;
 use std::error::Error;
