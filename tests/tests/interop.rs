@@ -202,7 +202,12 @@ fn five_percent_lost_in_half_duplex() -> Result<(), LabError> {
 
 fn five_percent_lost(duplex: &str) -> Result<(), LabError> {
     for (sender, receivers) in PAIRS {
-        let transfer = Transfer::new(*sender, receivers).size(3_000_000).loss(5);
+        let mut transfer = Transfer::new(*sender, receivers).size(3_000_000).loss(5);
+        if sender.is_stock() && receivers.contains(&Stock) {
+            // Among themselves they come to an end if a whole slice and its REQACK are lost, as in
+            // a burst that a full socket takes nothing of.
+            transfer = transfer.sender_args(&["--max-bitrate", "100m"]);
+        }
         let mut transfer = transfer.sender_args(&[duplex]).fed().start()?;
         transfer.feed(0, 3_000_000)?;
         transfer.wait_received(1_500_000)?;

@@ -74,6 +74,8 @@ pub(super) struct Transfer {
     finished: bool,
     /// The request for the last slice that everyone has, such that nobody is to answer it.
     last: Option<ReqAck>,
+    /// Whether blocks of that slice were lost on their way.
+    last_was_lossy: bool,
     /// When anything was sent last.
     spoke_at: Instant,
     size: SliceSize,
@@ -99,6 +101,7 @@ impl Transfer {
             ended: false,
             finished: false,
             last: None,
+            last_was_lossy: false,
             spoke_at: Instant::ZERO,
             size: SliceSize::new(config),
             wait: AnswerWait::new(config.drop_after),
@@ -197,12 +200,13 @@ impl Transfer {
 
     /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of
     /// a slice before it has heard anything of the one before (docs/protocol.md, "Geometry"). That
-    /// happens to short slices, and to the first one while receivers still join the group.
+    /// happens to short slices, to the first one while receivers still join the group, and to one
+    /// that was sent while a receiver's socket was still full of the slice before.
     fn last_is_known(&self, roster: &Roster) -> bool {
         let Some(last) = self.slices.back() else {
             return true;
         };
-        let at_risk = last.number == 0 || last.blocks() < SHORT_SLICE;
+        let at_risk = last.number == 0 || last.blocks() < SHORT_SLICE || self.last_was_lossy;
         !at_risk || last.audience(roster.connected()).is_subset(last.known())
     }
 
@@ -437,6 +441,7 @@ impl Transfer {
                 rxmit: front.rxmit(),
                 ready: BitSet::below(bits::CAPACITY),
             });
+            self.last_was_lossy = front.is_lossy();
             self.slices.pop_front();
         }
         receivers.is_empty()
@@ -465,7 +470,7 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::wire::{Capabilities, HelloKind, MAX_CONTROL_LEN, SliceOk};
+    use crate::wire::{Capabilities, HelloKind, MAX_CONTROL_LEN, Retransmit, SliceOk};
 
     const NOW: Instant = Instant::ZERO;
     const BLOCK: u64 = 1456;
@@ -520,6 +525,41 @@ mod tests {
         });
         let end = end.expect("an end");
         assert!(end.ready.is_empty(), "they would wait for another");
+    }
+
+    #[test]
+    fn a_slice_sent_while_the_one_before_lost_blocks_is_not_followed_before_all_know_of_it() {
+        let (mut transfer, mut roster) = transfer_to(1, &Config::default());
+        let supplied = 5 * 112 * BLOCK;
+        let mut hear = |transfer: &mut Transfer, message| {
+            transfer.answer(NOW, 0, &message, &mut roster, &mut Stats::default());
+            transfer.settle(&roster);
+            youngest(transfer, supplied, &roster)
+        };
+        let ok = |slice| Message::Ok(SliceOk { slice });
+        let lacking = |slice| {
+            Message::Retransmit(Retransmit {
+                slice,
+                rxmit: 0,
+                received: BitSet::below(90),
+            })
+        };
+        assert_eq!(hear(&mut transfer, ok(7)), 0);
+        assert_eq!(hear(&mut transfer, ok(0)), 2);
+        assert_eq!(hear(&mut transfer, lacking(1)), 2);
+        assert_eq!(
+            hear(&mut transfer, ok(1)),
+            2,
+            "nothing of slice 2 may have come"
+        );
+        assert_eq!(hear(&mut transfer, lacking(2)), 3, "it was heard of");
+        hear(&mut transfer, ok(2));
+        hear(&mut transfer, ok(3));
+        assert_eq!(
+            hear(&mut transfer, ok(4)),
+            5,
+            "slice 4 came after one without loss"
+        );
     }
 
     #[test]
