@@ -6,7 +6,7 @@
 
 use ironcast_fuzz::{check, set, with_opcode};
 use ironcast_proto::wire::{
-    ConnectReply, ConnectReq, Data, Fec, Hello, Message, Opcode, ReqAck, Retransmit, Signal,
+    ConnectReply, ConnectReq, Data, Fec, Hello, Message, Opcode, Report, ReqAck, Retransmit, Signal,
     SliceOk,
 };
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else {
         return;
     };
-    match choice % 11 {
+    match choice % 13 {
         0 => check!(SliceOk, &with_opcode(Opcode::OK, bytes)),
         1 => retransmit(&with_opcode(Opcode::RETRANSMIT, bytes)),
         2 => check!(Signal, &with_opcode(Opcode::GO, bytes)),
@@ -30,7 +30,9 @@ fuzz_target!(|input: &[u8]| {
         7 => data(&with_opcode(Opcode::DATA, bytes)),
         8 => fec(&with_opcode(Opcode::FEC, bytes)),
         9 => check!(Hello, &with_opcode(Opcode::HELLO_STREAMING, bytes)),
-        _ => check!(Hello, &with_opcode(Opcode::HELLO, bytes)),
+        10 => check!(Hello, &with_opcode(Opcode::HELLO, bytes)),
+        11 => check!(Report<'_>, &with_opcode(Opcode::REPORT, bytes)),
+        _ => check!(Signal, &with_opcode(Opcode::REPORT_ACK, bytes)),
     }
 });
 

@@ -64,9 +64,11 @@ impl Leaving {
         self.received
     }
 
-    /// When there is something to do next.
-    pub(super) fn due(&self) -> Instant {
-        self.until.min(self.again_at)
+    /// When there is something to do next; `owes` tells whether the last report is still to be
+    /// taken note of, which has a time of its own.
+    pub(super) fn due(&self, owes: bool) -> Option<Instant> {
+        let again = Some(self.again_at).filter(|&at| at < self.until);
+        again.or((!owes).then_some(self.until))
     }
 
     /// Takes a message of the sender.
@@ -77,9 +79,18 @@ impl Leaving {
     }
 
     /// Says again what the sender must not miss: it may have heard nothing yet, and ask no more
-    /// before the time is over. The result, if it is over.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Result<(), Failure>> {
+    /// before the time is over. The result, if it is over, and the sender has taken note of the
+    /// last report, as far as one is owed.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        owes: bool,
+    ) -> Option<Result<(), Failure>> {
         if self.until <= now {
+            self.again_at = self.until;
+            if owes {
+                return None;
+            }
             // Success says DISCONNECT only here, as stock receivers do; failure said it at once.
             if self.result.is_err() || self.disconnect {
                 return Some(self.result);

@@ -9,7 +9,9 @@ mod config;
 mod event;
 mod late;
 mod leaving;
+mod meeting;
 mod repair;
+mod reporting;
 mod seeking;
 mod session;
 mod slice;
@@ -22,11 +24,12 @@ use heapless::Deque;
 pub use config::Config;
 pub use event::{Block, Event, Failure, Stats, Transmit};
 pub use repair::Repair;
+pub use reporting::{Conclusion, Identity, Label, text};
 
-use crate::geometry;
 use crate::time::Instant;
-use crate::wire::{Capabilities, ConnectReply, ConnectReq, Hello, HelloKind, Message};
+use crate::wire::{Capabilities, ConnectReq, Message, State as ReportState};
 use leaving::Leaving;
+use reporting::Reporter;
 use seeking::Seeking;
 use session::{Session, Step};
 
@@ -52,7 +55,9 @@ enum State {
 /// Calls are of four kinds:
 /// - *input*: [`handle_datagram`](Self::handle_datagram), [`handle_timeout`](Self::handle_timeout);
 /// - *commands*: [`release`](Self::release), [`confirm`](Self::confirm), [`go`](Self::go),
-///   [`abort`](Self::abort);
+///   [`abort`](Self::abort), and what the sender is told of this machine:
+///   [`identify`](Self::identify), [`set_written`](Self::set_written),
+///   [`conclude`](Self::conclude), [`explain`](Self::explain);
 /// - *polls*, to be repeated after every input and command until they return `None`:
 ///   [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event); and after them
 ///   [`poll_timeout`](Self::poll_timeout) for the time of the next
@@ -79,6 +84,7 @@ pub struct Receiver {
     parting: Option<SocketAddrV4>,
     /// A sender that was heard beside this receiver's own.
     other: Option<SocketAddrV4>,
+    reporter: Reporter,
 }
 
 impl Receiver {
@@ -95,6 +101,7 @@ impl Receiver {
             go: false,
             parting: None,
             other: None,
+            reporter: Reporter::default(),
             config,
         }
     }
@@ -118,12 +125,18 @@ impl Receiver {
         match &mut self.state {
             State::Seeking(_) => self.find_sender(now, from, &message),
             State::Connected(session) if session.sender() == from => {
+                if let Message::ConnectReply(reply) = &message {
+                    self.reporter.connect(now, reply.capabilities);
+                }
                 let (block, step) = session.handle(now, &message, &mut self.stats);
                 self.stats.lost_bytes = session.lost();
                 self.take(now, step);
                 return block;
             }
-            State::Leaving(leaving) if leaving.sender() == from => leaving.handle(&message),
+            State::Leaving(leaving) if leaving.sender() == from => match message {
+                Message::ReportAck => self.reporter.acknowledge(),
+                message => leaving.handle(&message),
+            },
             State::Connected(session)
                 if session.is_doubtful(now, self.config.sender_timeout)
                     && matches!(message, Message::Hello(_)) =>
@@ -142,6 +155,7 @@ impl Receiver {
         if self.start_due().is_some_and(|deadline| deadline <= now) {
             return self.fail(now, Failure::NotStarted);
         }
+        self.reporter.handle_timeout(now);
         match &mut self.state {
             State::Seeking(seeking) if seeking.is_refused(now) => self.end(Err(Failure::Refused)),
             State::Seeking(seeking) => {
@@ -155,7 +169,7 @@ impl Receiver {
                 self.take(now, step);
             }
             State::Leaving(leaving) => {
-                if let Some(result) = leaving.handle_timeout(now) {
+                if let Some(result) = leaving.handle_timeout(now, self.reporter.is_owed()) {
                     self.end(result);
                 }
             }
@@ -168,12 +182,13 @@ impl Receiver {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = match &self.state {
-            State::Seeking(seeking) => seeking.due(),
-            State::Connected(session) => session.due(&self.config),
-            State::Leaving(leaving) => leaving.due(),
+            State::Seeking(seeking) => Some(seeking.due()),
+            State::Connected(session) => Some(session.due(&self.config)),
+            State::Leaving(leaving) => leaving.due(self.reporter.is_owed()),
             State::Gone => return None,
         };
-        Some(self.start_due().map_or(due, |deadline| deadline.min(due)))
+        let others = [self.start_due(), self.reporter.due()];
+        others.into_iter().flatten().chain(due).min()
     }
 
     /// When to give up waiting for the start, if that is still to come.
@@ -188,8 +203,14 @@ impl Receiver {
         if buffer.len() < crate::wire::MAX_CONTROL_LEN {
             return None;
         }
-        let (destination, message) = self.next_message()?;
-        let len = message.emit(buffer).ok()?;
+        let report = self.next_report(buffer);
+        let (destination, len) = match report {
+            Some(report) => report,
+            None => {
+                let (destination, message) = self.next_message()?;
+                (destination, message.emit(buffer).ok()?)
+            }
+        };
         Some(Transmit { destination, len })
     }
 
@@ -215,6 +236,34 @@ impl Receiver {
         {
             self.start_leaving(now, Ok(()));
         }
+    }
+
+    /// Tells who this machine is. Senders that take reports are told it as of the next.
+    pub fn identify(&mut self, identity: Identity) {
+        self.reporter.identify(identity);
+    }
+
+    /// Tells how many bytes of the image were written, for the next report.
+    pub fn set_written(&mut self, written: u64) {
+        self.reporter.set_written(written);
+    }
+
+    /// Tells what became of the image, for the last report; to be called before
+    /// [`confirm`](Self::confirm).
+    pub fn conclude(&mut self, conclusion: Conclusion) {
+        self.reporter.set_conclusion(conclusion);
+    }
+
+    /// Tells why [`abort`](Self::abort) will be called, for the last report. The first reason
+    /// stays.
+    pub fn explain(&mut self, reason: impl core::fmt::Display) {
+        self.reporter.explain(reason);
+    }
+
+    /// Whether the sender has taken note of the last report.
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
+        self.reporter.is_acknowledged()
     }
 
     /// Asks the sender to start the transfer now, as soon as there is one.
@@ -277,10 +326,6 @@ impl Receiver {
         &self.stats
     }
 
-    fn sender_port(&self) -> u16 {
-        self.config.port_base.wrapping_add(1)
-    }
-
     fn emit_event(&mut self, event: Event) {
         // A full queue means a caller that does not poll; its loss is a notice, since the last
         // place is kept for the one event that every caller must see.
@@ -288,96 +333,6 @@ impl Receiver {
         if room > 1 || matches!(event, Event::Finished(_)) {
             let _ = self.events.push_back(event);
         }
-    }
-
-    fn find_sender(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
-        if from.port() != self.sender_port() {
-            self.stats.foreign += 1;
-            return;
-        }
-        match message {
-            Message::Hello(hello) => self.hear(now, from, hello),
-            Message::ConnectReply(reply) if !self.config.passive => self.connect(now, from, reply),
-            _ => self.stats.foreign += 1,
-        }
-    }
-
-    /// Counts a message of someone else, and tells of another sender.
-    fn meet_stranger(&mut self, from: SocketAddrV4, message: &Message<'_>) {
-        self.stats.foreign += 1;
-        let is_sender = from.port() == self.sender_port() && matches!(message, Message::Hello(_));
-        if is_sender && self.other.replace(from) != Some(from) {
-            self.emit_event(Event::Other { sender: from });
-        }
-    }
-
-    fn hear(&mut self, now: Instant, from: SocketAddrV4, hello: &Hello) {
-        let State::Seeking(seeking) = &mut self.state else {
-            return;
-        };
-        let is_under_way = hello.kind == HelloKind::Streaming;
-        if is_under_way {
-            seeking.hear_streaming(from);
-        }
-        if self.config.passive || hello.capabilities.contains(Capabilities::ASYNC) {
-            if !is_under_way || self.config.late_join {
-                self.listen(now, from, hello);
-            }
-            return;
-        }
-        if seeking.hear(from) {
-            self.emit_event(Event::Heard { sender: from });
-        }
-        self.connect_to = Some(from);
-    }
-
-    /// Follows a sender that is not to hear of it.
-    fn listen(&mut self, now: Instant, from: SocketAddrV4, hello: &Hello) {
-        let Ok(block_size) = geometry::check_block_size(u32::from(hello.block_size)) else {
-            self.stats.invalid += 1;
-            return;
-        };
-        self.connect_to = None;
-        self.emit_event(Event::Asynchronous {
-            sender: from,
-            block_size,
-        });
-        let mut session = Session::new(now, from, None, block_size, &self.config);
-        if hello.kind == HelloKind::Streaming {
-            session.join_late();
-        }
-        let step = session.learn_group(hello.data_address);
-        self.state = State::Connected(session);
-        self.take(now, step);
-    }
-
-    fn connect(&mut self, now: Instant, from: SocketAddrV4, reply: &ConnectReply) {
-        let State::Seeking(seeking) = &mut self.state else {
-            return;
-        };
-        let Ok(number) = u16::try_from(reply.receiver) else {
-            // Another sender may have a place; and anyone may say this.
-            seeking.refuse(now);
-            return;
-        };
-        let Ok(block_size) = geometry::check_block_size(reply.block_size) else {
-            return self.end(Err(Failure::BlockSize(reply.block_size)));
-        };
-        let is_late = seeking.is_streaming(from) && self.config.late_join;
-        self.connect_to = None;
-        self.emit_event(Event::Connected {
-            sender: from,
-            number,
-            block_size,
-            capabilities: reply.capabilities,
-        });
-        let mut session = Session::new(now, from, Some(number), block_size, &self.config);
-        if is_late {
-            session.join_late();
-        }
-        let step = session.learn_group(reply.data_address);
-        self.state = State::Connected(session);
-        self.take(now, step);
     }
 
     /// Carries out what the session decided.
@@ -388,12 +343,17 @@ impl Receiver {
             Step::Join { group } => self.emit_event(Event::Join { group }),
             Step::Started => {
                 self.started = true;
+                self.reporter.enter(now, ReportState::RECEIVING);
                 self.emit_event(Event::Started);
                 // A stream without a byte starts and ends with one and the same message.
                 self.progress(now);
             }
-            Step::Ended { bytes } => self.emit_event(Event::Ended { bytes }),
+            Step::Ended { bytes } => {
+                self.reporter.enter(now, ReportState::FINISHING);
+                self.emit_event(Event::Ended { bytes });
+            }
             Step::Lost => {
+                self.reporter.disconnect();
                 self.emit_event(Event::Lost);
                 self.state = State::Seeking(Seeking::new(now));
             }
@@ -424,6 +384,7 @@ impl Receiver {
             return;
         };
         self.emit_event(Event::TooLate { sender });
+        self.reporter.disconnect();
         self.started = false;
         self.parting = Some(sender).filter(|_| !self.config.passive);
         self.state = State::Seeking(Seeking::new(now + seeking::TOO_LATE_WAIT));
@@ -445,6 +406,10 @@ impl Receiver {
         if session.is_silent() {
             return self.end(result);
         }
+        if let Err(failure) = result {
+            self.reporter.explain(failure);
+        }
+        self.reporter.conclude(now, result.is_ok());
         self.state = State::Leaving(Leaving::new(now, session, result, self.config.exit_wait));
     }
 
@@ -455,13 +420,22 @@ impl Receiver {
         self.emit_event(Event::Finished(result));
     }
 
+    /// Writes the report that is due, and gives its destination and length. It goes before
+    /// everything else, so that a sender that has all it waits for has the last report too.
+    fn next_report(&mut self, buffer: &mut [u8]) -> Option<(SocketAddrV4, usize)> {
+        let (sender, received) = (self.sender()?, self.contiguous());
+        let report = self.reporter.poll(received)?;
+        let len = Message::Report(report).emit(buffer).ok()?;
+        Some((sender, len))
+    }
+
     fn next_message(&mut self) -> Option<(SocketAddrV4, Message<'static>)> {
         if let Some(sender) = self.parting.take() {
             return Some((sender, Message::Disconnect));
         }
         if let Some(destination) = self.connect_to.take() {
             let request = ConnectReq {
-                capabilities: Capabilities::STOCK,
+                capabilities: Capabilities::STOCK | Capabilities::REPORTS,
                 receive_buffer: self.config.receive_buffer,
             };
             return Some((destination, Message::ConnectReq(request)));

@@ -4,11 +4,13 @@
 //! that again. It does not hold the image: a message that carries image bytes names their place in
 //! the stream, and the caller puts them behind the header (docs/protocol.md, "Session").
 
+mod admission;
 mod config;
 mod encode;
 mod event;
 mod invitations;
 mod pace;
+mod reports;
 mod roster;
 mod size;
 mod slice;
@@ -22,12 +24,14 @@ use core::ops::Range;
 pub use config::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 pub use encode::{Encode, FecBlock};
 pub use event::{Event, Outcome, Standing, Stats};
+pub use reports::Reported;
 
 use crate::bits::BitSet;
 use crate::geometry::MAX_RECEIVERS;
 use crate::time::Instant;
-use crate::wire::{self, Capabilities, ConnectReply, Hello, HelloKind, Message};
+use crate::wire::{self, Capabilities, Hello, HelloKind, Message};
 use invitations::Invitations;
+use reports::{COLLECTING_TIME, Reports};
 use roster::Roster;
 use start::Waiting;
 use transfer::{Addresses, Transfer};
@@ -63,6 +67,11 @@ impl Transmit {
 enum State {
     Waiting(Waiting),
     Transferring(Transfer),
+    /// The transfer is over; some receivers have yet to say how it ended for them.
+    Collecting {
+        outcome: Outcome,
+        until: Instant,
+    },
     Finished(Outcome),
 }
 
@@ -90,6 +99,7 @@ pub struct Sender {
     to_refuse: Option<SocketAddrV4>,
     /// Those who come during a streaming transfer.
     invitations: Invitations,
+    reports: Reports,
     /// The end of the stream as far as the caller has it.
     supplied: u64,
     /// Whether the stream ends there.
@@ -117,6 +127,7 @@ impl Sender {
             to_greet: BitSet::EMPTY,
             to_refuse: None,
             invitations: Invitations::default(),
+            reports: Reports::default(),
             supplied: 0,
             complete: false,
             refused: None,
@@ -128,20 +139,36 @@ impl Sender {
         }
     }
 
-    /// Takes a datagram that arrived at the sender's port.
+    /// Takes a datagram that arrived at the sender's port, and returns the report that it brought,
+    /// if it brought one.
     ///
-    /// Messages that make no sense, all but CONNECT_REQ from those who are not connected, and
-    /// whatever comes after the end, are counted in [`stats`](Self::stats) and change nothing.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+    /// Messages that make no sense, all but CONNECT_REQ and REPORT from those who are not
+    /// connected, and whatever comes after the end, are counted in [`stats`](Self::stats) and
+    /// change nothing.
+    pub fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        datagram: &'d [u8],
+    ) -> Option<Reported<'d>> {
         let over = matches!(self.state, State::Finished(_));
-        let Some(message) = Message::parse(datagram).ok().filter(|_| !over) else {
-            self.stats.ignored += 1;
-            return;
-        };
-        if let Message::ConnectReq(_) = message {
-            self.greet(now, from);
-            return self.settle();
+        let message = Message::parse(datagram).ok().filter(|_| !over);
+        let mut reported = None;
+        match message {
+            Some(Message::ConnectReq(request)) => self.greet(now, from, &request),
+            Some(Message::Report(report)) if !self.config.asynchronous => {
+                reported = self.reports.take(&self.roster, from, report);
+                self.stats.ignored += u64::from(reported.is_none());
+            }
+            Some(message) => self.hear(now, from, &message),
+            None => self.stats.ignored += 1,
         }
+        self.settle(now);
+        reported
+    }
+
+    /// Takes a message that only receivers which take part may send.
+    fn hear(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
         let Some(number) = self.roster.connected_number(from) else {
             self.stats.ignored += 1;
             return;
@@ -153,12 +180,11 @@ impl Sender {
             Message::Disconnect => self.part(now, number),
             Message::Ok(_) | Message::Retransmit(_) => {
                 if let State::Transferring(transfer) = &mut self.state {
-                    transfer.answer(now, number, &message, &mut self.roster, &mut self.stats);
+                    transfer.answer(now, number, message, &mut self.roster, &mut self.stats);
                 }
             }
             _ => self.stats.ignored += 1,
         }
-        self.settle();
     }
 
     /// Does what is due at `now`. Calls that come too early are harmless.
@@ -171,8 +197,9 @@ impl Sender {
             }
             State::Transferring(transfer) => {
                 transfer.handle_timeout(now, &mut self.roster);
-                self.settle();
+                self.settle(now);
             }
+            State::Collecting { .. } => self.settle(now),
             State::Finished(_) => {}
         }
     }
@@ -185,6 +212,7 @@ impl Sender {
         match &self.state {
             State::Waiting(waiting) => Some(waiting.due()),
             State::Transferring(transfer) => transfer.due(),
+            State::Collecting { until, .. } => Some(*until),
             State::Finished(_) => None,
         }
     }
@@ -220,9 +248,13 @@ impl Sender {
                 transfer.cut(self.supplied, self.complete, &self.roster);
                 let transmit = transfer.poll_transmit(now, &self.roster, &mut self.stats, buffer);
                 if transmit.is_none() {
-                    self.settle();
+                    self.settle(now);
                 }
                 transmit
+            }
+            State::Collecting { .. } => {
+                self.settle(now);
+                None
             }
             State::Finished(_) => None,
         }
@@ -276,7 +308,7 @@ impl Sender {
     pub fn poll_encode(&mut self) -> Option<Encode> {
         match &mut self.state {
             State::Transferring(transfer) => transfer.poll_encode(),
-            State::Waiting(_) | State::Finished(_) => None,
+            State::Waiting(_) | State::Collecting { .. } | State::Finished(_) => None,
         }
     }
 
@@ -293,7 +325,7 @@ impl Sender {
         match &self.state {
             State::Waiting(_) => 0,
             State::Transferring(transfer) => transfer.needed_from(),
-            State::Finished(_) => u64::MAX,
+            State::Collecting { .. } | State::Finished(_) => u64::MAX,
         }
     }
 
@@ -303,7 +335,7 @@ impl Sender {
         match &self.state {
             State::Waiting(_) => 0,
             State::Transferring(transfer) => transfer.needed_from(),
-            State::Finished(outcome) => outcome.bytes,
+            State::Collecting { outcome, .. } | State::Finished(outcome) => outcome.bytes,
         }
     }
 
@@ -317,7 +349,7 @@ impl Sender {
     pub fn awaited(&self) -> impl Iterator<Item = (u16, SocketAddrV4)> + '_ {
         let awaited = match &self.state {
             State::Transferring(transfer) => transfer.awaited(&self.roster),
-            State::Waiting(_) | State::Finished(_) => BitSet::EMPTY,
+            State::Waiting(_) | State::Collecting { .. } | State::Finished(_) => BitSet::EMPTY,
         };
         (0..MAX_RECEIVERS)
             .filter(move |&number| awaited.contains(usize::from(number)))
@@ -330,67 +362,6 @@ impl Sender {
         &self.stats
     }
 
-    /// Answers CONNECT_REQ. Once the transfer has started only those are answered who are in it:
-    /// their first answer may have been lost.
-    fn greet(&mut self, now: Instant, address: SocketAddrV4) {
-        let number = match &mut self.state {
-            State::Waiting(waiting) => {
-                let number = self.roster.admit(address);
-                waiting.connected(now, self.roster.count(Standing::Connected));
-                number
-            }
-            State::Transferring(_) => match self.find_place(now, address) {
-                Some(number) => Some(number),
-                None => return self.stats.ignored += 1,
-            },
-            State::Finished(_) => return,
-        };
-        if self.config.asynchronous {
-            return;
-        }
-        match number {
-            Some(number) => {
-                self.to_greet.insert(usize::from(number));
-            }
-            None => {
-                self.to_refuse = Some(address);
-                self.refused = Some(address);
-            }
-        }
-    }
-
-    /// The number of one who asks for a connection during the transfer, if the answer is for it:
-    /// it may not have heard the first one, or may come only now.
-    fn find_place(&mut self, now: Instant, address: SocketAddrV4) -> Option<u16> {
-        if self.config.asynchronous {
-            return None;
-        }
-        let number = self.roster.connected_number(address);
-        if let Some(number) = number.filter(|&number| self.roster.has_answered(number)) {
-            if !self.roster.ask_again(now, number) {
-                return None;
-            }
-            self.roster.set(number, Standing::Restarted);
-            return self.join(address);
-        }
-        number.or_else(|| self.join(address))
-    }
-
-    /// Takes in a receiver that comes during a streaming transfer.
-    fn join(&mut self, address: SocketAddrV4) -> Option<u16> {
-        self.config.streaming?;
-        let State::Transferring(transfer) = &mut self.state else {
-            return None;
-        };
-        if !self.invitations.accept(address) {
-            return None;
-        }
-        let number = self.roster.admit(address)?;
-        self.roster.renew(number);
-        transfer.release_receiver(number);
-        Some(number)
-    }
-
     fn part(&mut self, now: Instant, number: u16) {
         self.roster.set(number, Standing::Left);
         if let State::Waiting(waiting) = &mut self.state {
@@ -399,25 +370,34 @@ impl Sender {
     }
 
     /// Moves the transfer on as far as the answers so far allow.
-    fn settle(&mut self) {
-        let State::Transferring(transfer) = &mut self.state else {
-            return;
-        };
-        if transfer.settle(&self.roster) {
+    fn settle(&mut self, now: Instant) {
+        if let State::Transferring(transfer) = &mut self.state
+            && transfer.settle(&self.roster)
+        {
             let bytes = transfer.needed_from();
-            let completed = self.roster.count(Standing::Completed);
-            let left = self.roster.count(Standing::Left);
-            let gone = [Standing::Dropped, Standing::Silent, Standing::Restarted]
-                .map(|standing| self.roster.count(standing))
-                .iter()
-                .sum::<u16>();
-            let outcome = Outcome {
-                completed,
-                lost: left.saturating_sub(self.absent + self.roster.passers_by()) + gone,
-                bytes,
+            self.state = State::Collecting {
+                outcome: self.outcome(bytes),
+                until: now + COLLECTING_TIME,
             };
+        }
+        if let State::Collecting { outcome, until } = self.state
+            && (until <= now || self.reports.are_settled(&self.roster))
+        {
             self.finished = Some(outcome);
             self.state = State::Finished(outcome);
+        }
+    }
+
+    fn outcome(&self, bytes: u64) -> Outcome {
+        let left = self.roster.count(Standing::Left);
+        let gone = [Standing::Dropped, Standing::Silent, Standing::Restarted]
+            .map(|standing| self.roster.count(standing))
+            .iter()
+            .sum::<u16>();
+        Outcome {
+            completed: self.roster.count(Standing::Completed),
+            lost: left.saturating_sub(self.absent + self.roster.passers_by()) + gone,
+            bytes,
         }
     }
 
@@ -453,9 +433,13 @@ impl Sender {
     }
 
     fn hello(&self, kind: HelloKind) -> Hello {
+        let reports = match self.config.asynchronous {
+            true => Capabilities::default(),
+            false => Capabilities::REPORTS,
+        };
         Hello {
             kind,
-            capabilities: self.capabilities(),
+            capabilities: self.capabilities() | reports,
             data_address: self.announced_address(),
             block_size: self.config.block_size,
         }
@@ -466,24 +450,6 @@ impl Sender {
             true => Capabilities::STOCK | Capabilities::ASYNC,
             false => Capabilities::STOCK,
         }
-    }
-
-    fn next_reply(&mut self) -> Option<(SocketAddrV4, Message<'static>)> {
-        if let Some(address) = self.to_refuse.take() {
-            return Some((address, self.reply(ConnectReply::TABLE_FULL)));
-        }
-        let number = self.to_greet.first_from(0)?;
-        self.to_greet.remove(number);
-        Some((self.roster.address(number)?, self.reply(number as i32)))
-    }
-
-    fn reply(&self, receiver: i32) -> Message<'static> {
-        Message::ConnectReply(ConnectReply {
-            receiver,
-            block_size: u32::from(self.config.block_size),
-            capabilities: self.capabilities(),
-            data_address: self.announced_address(),
-        })
     }
 }
 

@@ -111,6 +111,11 @@ impl Roster {
         self.receivers.get(number).map(|entry| entry.address)
     }
 
+    /// What the receiver with a number is.
+    pub(super) fn standing(&self, number: usize) -> Option<Standing> {
+        self.receivers.get(number).map(|entry| entry.standing)
+    }
+
     /// Numbers of the receivers that take part.
     pub(super) fn connected(&self) -> &BitSet {
         &self.connected

@@ -15,6 +15,8 @@ impl Capabilities {
     pub const BIG_ENDIAN: Self = Self(0x08);
     /// Transfers without a return channel: no receiver is to answer.
     pub const ASYNC: Self = Self(0x20);
+    /// Takes or gives [reports](super::Report). Ours, not UDPcast's.
+    pub const REPORTS: Self = Self(0x0100);
     /// What stock programs say unless they transfer asynchronously.
     pub const STOCK: Self = Self::NEW_GENERATION.union(Self::BIG_ENDIAN);
 

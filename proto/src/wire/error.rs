@@ -28,6 +28,8 @@ pub enum Error {
         /// The kind that the datagram is.
         got: Opcode,
     },
+    /// A text is not UTF-8, or has control characters.
+    Text,
 }
 
 impl fmt::Display for Error {
@@ -48,6 +50,7 @@ impl fmt::Display for Error {
                 write!(f, "{opcode} has {got} bytes, at least {needed} expected")
             }
             Self::WrongOpcode { expected, got } => write!(f, "{got} where {expected} was expected"),
+            Self::Text => f.write_str("a text is not UTF-8, or has control characters"),
         }
     }
 }
@@ -105,6 +108,7 @@ mod tests {
             got: Opcode(0x77),
         };
         assert_eq!(wrong.to_string(), "opcode 0x0077 where GO was expected");
+        assert!(Error::Text.to_string().contains("UTF-8"));
         let buffer = BufferTooShort {
             needed: 144,
             got: 16,

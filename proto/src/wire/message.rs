@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::{
-    BufferTooShort, ConnectReply, ConnectReq, Data, Error, Fec, Hello, Opcode, ReqAck, Retransmit,
-    Signal, SliceOk, field,
+    BufferTooShort, ConnectReply, ConnectReq, Data, Error, Fec, Hello, Opcode, Report, ReqAck,
+    Retransmit, Signal, SliceOk, field,
 };
 
 /// A message of any kind. Payloads stay in the datagram they came in.
@@ -30,6 +30,10 @@ pub enum Message<'a> {
     Fec(Fec<'a>),
     /// The sender is there.
     Hello(Hello),
+    /// What a receiver says of itself.
+    Report(Report<'a>),
+    /// The sender has taken note of a receiver's last report.
+    ReportAck,
     /// Something else, to be counted and ignored. Only the opcode of it is kept.
     Unknown(Opcode),
 }
@@ -54,6 +58,8 @@ impl<'a> Message<'a> {
             Opcode::HELLO | Opcode::HELLO_NEW | Opcode::HELLO_STREAMING => {
                 Hello::parse(datagram).map(Self::Hello)
             }
+            Opcode::REPORT => Report::parse(datagram).map(Self::Report),
+            Opcode::REPORT_ACK => Ok(Self::ReportAck),
             unknown => Ok(Self::Unknown(unknown)),
         }
     }
@@ -72,23 +78,26 @@ impl<'a> Message<'a> {
             Self::Data(_) => Opcode::DATA,
             Self::Fec(_) => Opcode::FEC,
             Self::Hello(hello) => hello.kind.opcode(),
+            Self::Report(_) => Opcode::REPORT,
+            Self::ReportAck => Opcode::REPORT_ACK,
             Self::Unknown(opcode) => *opcode,
         }
     }
 
     /// Bytes that [`Self::emit`] writes.
     #[must_use]
-    pub const fn buffer_len(&self) -> usize {
+    pub fn buffer_len(&self) -> usize {
         match self {
             Self::Ok(message) => message.buffer_len(),
             Self::Retransmit(message) => message.buffer_len(),
-            Self::Go | Self::Disconnect => Signal::LEN,
+            Self::Go | Self::Disconnect | Self::ReportAck => Signal::LEN,
             Self::ConnectReq(message) => message.buffer_len(),
             Self::ReqAck(message) => message.buffer_len(),
             Self::ConnectReply(message) => message.buffer_len(),
             Self::Data(message) => message.buffer_len(),
             Self::Fec(message) => message.buffer_len(),
             Self::Hello(message) => message.buffer_len(),
+            Self::Report(message) => message.buffer_len(),
             Self::Unknown(_) => UNKNOWN_LEN,
         }
     }
@@ -109,6 +118,8 @@ impl<'a> Message<'a> {
             Self::Data(message) => message.emit(buffer),
             Self::Fec(message) => message.emit(buffer),
             Self::Hello(message) => message.emit(buffer),
+            Self::Report(message) => message.emit(buffer),
+            Self::ReportAck => Signal::ReportAck.emit(buffer),
             Self::Unknown(opcode) => {
                 field::start::<UNKNOWN_LEN>(buffer, *opcode)?;
                 Ok(UNKNOWN_LEN)
@@ -133,6 +144,8 @@ impl fmt::Display for Message<'_> {
             Self::Data(message) => message.fmt(f),
             Self::Fec(message) => message.fmt(f),
             Self::Hello(message) => message.fmt(f),
+            Self::Report(message) => message.fmt(f),
+            Self::ReportAck => Signal::ReportAck.fmt(f),
             Self::Unknown(opcode) => opcode.fmt(f),
         }
     }
@@ -147,9 +160,9 @@ mod tests {
 
     use super::*;
     use crate::bits::BitSet;
-    use crate::wire::{Capabilities, HelloKind, MAX_CONTROL_LEN};
+    use crate::wire::{Capabilities, HelloKind, MAX_CONTROL_LEN, State};
 
-    fn from_receivers() -> [Message<'static>; 5] {
+    fn from_receivers() -> [Message<'static>; 6] {
         let received = BitSet::below(3);
         [
             Message::Ok(SliceOk { slice: 7 }),
@@ -164,10 +177,17 @@ mod tests {
                 receive_buffer: 99,
             }),
             Message::Disconnect,
+            Message::Report(Report {
+                state: State::FAILED,
+                received: 3000,
+                disk: "sata0",
+                message: "no power",
+                ..Report::default()
+            }),
         ]
     }
 
-    fn from_senders() -> [Message<'static>; 7] {
+    fn from_senders() -> [Message<'static>; 8] {
         let (slice, rxmit, slice_bytes, block) = (7, 1, 2000, 2);
         let payload = b"block";
         let ready = BitSet::below(4);
@@ -208,6 +228,7 @@ mod tests {
             Message::Hello(hello(HelloKind::Classic)),
             Message::Hello(hello(HelloKind::New)),
             Message::Hello(hello(HelloKind::Streaming)),
+            Message::ReportAck,
         ]
     }
 
@@ -227,6 +248,7 @@ mod tests {
             "GO",
             "CONNECT_REQ capabilities 0x09, receive buffer 99",
             "DISCONNECT",
+            "REPORT failed, 3000 bytes received, disk sata0: no power",
             "REQACK slice 7 of 2000 bytes, rxmit 1, 4 ready",
             "CONNECT_REPLY receiver -1, block size 1456, capabilities 0x29, \
              data address 233.255.0.1",
@@ -235,6 +257,7 @@ mod tests {
             "HELLO capabilities 0x29, data address 233.255.0.1, block size 1456",
             "HELLO_NEW capabilities 0x29, data address 233.255.0.1, block size 1456",
             "HELLO_STREAMING capabilities 0x29, data address 233.255.0.1, block size 1456",
+            "REPORT_ACK",
             "opcode 0x4242",
         ];
         assert!(all().map(|message| message.to_string()).eq(words));
@@ -293,6 +316,7 @@ mod tests {
                 Data::parse(datagram).is_ok(),
                 Fec::parse(datagram).is_ok(),
                 Hello::parse(datagram).is_ok(),
+                Report::parse(datagram).is_ok(),
             ];
             let takers = fitting.iter().filter(|&&fits| fits).count();
             let expected = usize::from(message.opcode().name().is_some());

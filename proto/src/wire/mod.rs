@@ -22,6 +22,7 @@ mod hello;
 mod message;
 mod ok;
 mod opcode;
+mod report;
 mod reqack;
 mod retransmit;
 mod signal;
@@ -35,10 +36,11 @@ pub use hello::{Hello, HelloKind};
 pub use message::Message;
 pub use ok::SliceOk;
 pub use opcode::Opcode;
+pub use report::{MAX_LABEL_LEN, MAX_MESSAGE_LEN, Report, State, Verified};
 pub use reqack::ReqAck;
 pub use retransmit::Retransmit;
 pub use signal::Signal;
 
 /// Bytes that hold any message but DATA and FEC: what a buffer for transmitting or receiving
-/// control messages needs. REQACK is the longest of them.
-pub const MAX_CONTROL_LEN: usize = ReqAck::LEN;
+/// control messages needs. REPORT is the longest of them.
+pub const MAX_CONTROL_LEN: usize = Report::MAX_LEN;

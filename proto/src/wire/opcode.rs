@@ -36,6 +36,10 @@ impl Opcode {
     pub const HELLO_STREAMING: Self = Self(0x000b);
     /// The sender is there; the number that stock senders use.
     pub const HELLO: Self = Self(0x0500);
+    /// What a machine says of itself. Ours, not UDPcast's.
+    pub const REPORT: Self = Self(0x1c01);
+    /// The sender has taken note of a machine's last report. Ours, not UDPcast's.
+    pub const REPORT_ACK: Self = Self(0x1c02);
 
     /// Reads the opcode of a datagram.
     ///
@@ -68,6 +72,8 @@ impl Opcode {
             Self::HELLO_NEW => "HELLO_NEW",
             Self::HELLO_STREAMING => "HELLO_STREAMING",
             Self::HELLO => "HELLO",
+            Self::REPORT => "REPORT",
+            Self::REPORT_ACK => "REPORT_ACK",
             _ => return None,
         })
     }
@@ -100,7 +106,7 @@ mod tests {
     #[test]
     fn known_ones_have_the_protocol_s_names() {
         let named = (0..=u16::MAX).filter(|&number| Opcode(number).name().is_some());
-        assert!(named.eq([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 0x500]));
+        assert!(named.eq([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 0x500, 0x1c01, 0x1c02]));
         assert_eq!(Opcode::HELLO.to_string(), "HELLO");
         assert_eq!(Opcode(5).to_string(), "opcode 0x0005");
     }

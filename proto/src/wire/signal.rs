@@ -1,4 +1,4 @@
-//! GO and DISCONNECT: messages of a receiver that are nothing but their opcode.
+//! GO, DISCONNECT and REPORT_ACK: messages that are nothing but their opcode.
 
 use core::fmt;
 
@@ -11,13 +11,16 @@ mod field {
     pub(super) const RESERVED: Field = after(&OPCODE, 2);
 }
 
-/// GO or DISCONNECT (docs/protocol.md, "GO and DISCONNECT").
+/// GO or DISCONNECT (docs/protocol.md, "GO and DISCONNECT"), or REPORT_ACK (docs/protocol.md,
+/// "Reports").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// The receiver's operator wants the transfer to start.
     Go,
     /// The receiver leaves.
     Disconnect,
+    /// The sender has taken note of the receiver's last report.
+    ReportAck,
 }
 
 impl Signal {
@@ -28,11 +31,12 @@ impl Signal {
     ///
     /// # Errors
     /// [`Error::Truncated`] if there is no opcode. [`Error::WrongOpcode`] if this is another
-    /// message; it names GO as the one expected, though DISCONNECT is too.
+    /// message; it names GO as the one expected, though the others are too.
     pub fn parse(datagram: &[u8]) -> Result<Self, Error> {
         match Opcode::parse(datagram)? {
             Opcode::GO => Ok(Self::Go),
             Opcode::DISCONNECT => Ok(Self::Disconnect),
+            Opcode::REPORT_ACK => Ok(Self::ReportAck),
             got => Err(Error::WrongOpcode {
                 expected: Opcode::GO,
                 got,
@@ -61,6 +65,7 @@ impl Signal {
         match self {
             Self::Go => Opcode::GO,
             Self::Disconnect => Opcode::DISCONNECT,
+            Self::ReportAck => Opcode::REPORT_ACK,
         }
     }
 }
@@ -77,11 +82,13 @@ mod tests {
 
     const GO: [u8; 4] = [0, 2, 0, 0];
     const DISCONNECT: [u8; 4] = [0, 4, 0, 0];
+    const REPORT_ACK: [u8; 4] = [0x1c, 2, 0, 0];
 
     #[test]
     fn bytes_become_the_message() {
         assert_eq!(Signal::parse(&GO), Ok(Signal::Go));
         assert_eq!(Signal::parse(&DISCONNECT[..2]), Ok(Signal::Disconnect));
+        assert_eq!(Signal::parse(&REPORT_ACK), Ok(Signal::ReportAck));
         let wrong = Error::WrongOpcode {
             expected: Opcode::GO,
             got: Opcode::OK,
@@ -91,7 +98,12 @@ mod tests {
 
     #[test]
     fn the_message_becomes_bytes() {
-        for (message, bytes) in [(Signal::Go, GO), (Signal::Disconnect, DISCONNECT)] {
+        let all = [
+            (Signal::Go, GO),
+            (Signal::Disconnect, DISCONNECT),
+            (Signal::ReportAck, REPORT_ACK),
+        ];
+        for (message, bytes) in all {
             let mut buffer = [0xaa; 4];
             assert_eq!(message.emit(&mut buffer), Ok(4));
             assert_eq!(buffer, bytes);

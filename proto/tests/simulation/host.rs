@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use ironcast_proto::receiver::{Block, Config, Event, Failure, Receiver};
+use ironcast_proto::receiver::{Block, Conclusion, Config, Event, Failure, Receiver};
 use ironcast_proto::time::Instant;
 
 /// Bytes that are written in one go.
@@ -130,6 +130,10 @@ impl Host {
             }
             if ready == 0 {
                 if self.length == Some(written) {
+                    self.machine.conclude(Conclusion {
+                        written,
+                        ..Conclusion::default()
+                    });
                     self.machine.confirm(now);
                 }
                 return;
@@ -138,6 +142,7 @@ impl Host {
                 .fails_after
                 .is_some_and(|limit| self.disk.len() >= limit)
             {
+                self.machine.explain("the disk has had enough");
                 return self.machine.abort(now);
             }
             for offset in written..written + ready.min(WRITE) {

@@ -15,6 +15,7 @@ mod forward;
 mod host;
 mod network;
 mod random;
+mod reports;
 mod world;
 
 use std::time::Duration;

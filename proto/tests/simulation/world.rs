@@ -11,7 +11,7 @@ use ironcast_proto::fec::{self, Layout};
 use ironcast_proto::receiver;
 use ironcast_proto::sender::{self, Encode, Event, FecBlock, Outcome, Sender, StartRules};
 use ironcast_proto::time::Instant;
-use ironcast_proto::wire::MAX_CONTROL_LEN;
+use ironcast_proto::wire::{MAX_CONTROL_LEN, Report, State};
 
 use crate::host::Host;
 use crate::network::{Conditions, Datagram, Link, Network};
@@ -99,6 +99,8 @@ pub struct World {
     pub outcome: Option<Outcome>,
     /// What the sender told of each host, by its index.
     pub standings: Vec<(usize, sender::Standing)>,
+    /// How far each receiver was by its last report, and what it had written.
+    reports: HashMap<SocketAddrV4, (State, u64)>,
     pub started_at: Option<Instant>,
     /// See [`Scenario::source_pauses`].
     source_pauses: Option<(u64, Instant)>,
@@ -135,6 +137,7 @@ impl World {
                 .collect(),
             outcome: None,
             standings: Vec::new(),
+            reports: HashMap::new(),
             started_at: None,
             source_pauses: scenario.source_pauses,
             sender_dies_at: None,
@@ -218,6 +221,11 @@ impl World {
         self.trace.finish()
     }
 
+    /// How far a receiver is by its last report, and what it has written.
+    pub fn report(&self, receiver: usize) -> Option<(State, u64)> {
+        self.reports.get(&address(receiver + 1)).copied()
+    }
+
     /// Every living receiver must have exactly the image, and say so.
     pub fn assert_all_equal(&self) {
         for (index, host) in self.hosts.iter().enumerate() {
@@ -229,6 +237,10 @@ impl World {
                 host.disk == self.image,
                 "P1: receiver {index} has other bytes than were sent"
             );
+            if host.machine.is_reported() {
+                let done = (State::DONE, self.image.len() as u64);
+                assert_eq!(self.report(index), Some(done), "P5: receiver {index}");
+            }
         }
     }
 
@@ -276,9 +288,13 @@ impl World {
     fn deliver(&mut self, datagram: &Datagram) {
         match datagram.to {
             SENDER if self.is_sender_dead() => {}
-            SENDER => self
-                .sender
-                .handle_datagram(self.now, datagram.from, &datagram.bytes),
+            SENDER => {
+                let Datagram { from, bytes, .. } = datagram;
+                if let Some(reported) = self.sender.handle_datagram(self.now, *from, bytes) {
+                    let Report { state, written, .. } = reported.report;
+                    self.reports.insert(*from, (state, written));
+                }
+            }
             number => {
                 let host = &mut self.hosts[number - 1];
                 if host.is_frozen(self.now) {
@@ -308,7 +324,7 @@ impl World {
 
     /// Hands a forged datagram to the sender as if it came from `from`.
     pub fn forge_at_sender(&mut self, from: SocketAddrV4, bytes: &[u8]) {
-        self.sender.handle_datagram(self.now, from, bytes);
+        let _ = self.sender.handle_datagram(self.now, from, bytes);
     }
 
     /// Delivers some datagrams again that arrived before, or parts of them.
