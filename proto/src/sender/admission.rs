@@ -6,8 +6,12 @@
 use core::net::SocketAddrV4;
 
 use super::{Sender, Standing, State};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Capabilities, ConnectReply, ConnectReq, Message};
+
+/// How often those are greeted again who are waited for and were never heard. Chosen
+/// (docs/protocol.md, "Rendezvous").
+const GREET_AGAIN: Duration = Duration::from_millis(250);
 
 impl Sender {
     /// Answers CONNECT_REQ. Once the transfer has started only those are answered who are in it:
@@ -38,6 +42,25 @@ impl Sender {
                 self.to_refuse = Some(address);
                 self.refused = Some(address);
             }
+        }
+    }
+
+    /// Answers those again who are waited for and have answered nothing yet: they may not have
+    /// heard that they are connected.
+    pub(super) fn greet_again(&mut self, now: Instant) {
+        let State::Transferring(transfer) = &self.state else {
+            return;
+        };
+        let unheard = transfer
+            .awaited(&self.roster)
+            .difference(self.roster.answered());
+        if unheard.is_empty() {
+            return;
+        }
+        let due = *self.greet_again_at.get_or_insert(now + GREET_AGAIN);
+        if due <= now {
+            self.greet_again_at = Some(now + GREET_AGAIN);
+            self.to_greet = self.to_greet.union(&unheard);
         }
     }
 

@@ -95,6 +95,8 @@ pub struct Sender {
     state: State,
     /// Numbers of the receivers whose CONNECT_REQ is to be answered.
     to_greet: BitSet,
+    /// When those who were never heard in the transfer are greeted again.
+    greet_again_at: Option<Instant>,
     /// One that is to be told that there is no place; more of them ask again.
     to_refuse: Option<SocketAddrV4>,
     /// Those who come during a streaming transfer.
@@ -125,6 +127,7 @@ impl Sender {
             roster: Roster::new(limit),
             state: State::Waiting(Waiting::new(config.start, config.asynchronous, now)),
             to_greet: BitSet::EMPTY,
+            greet_again_at: None,
             to_refuse: None,
             invitations: Invitations::default(),
             reports: Reports::default(),
@@ -197,6 +200,7 @@ impl Sender {
             }
             State::Transferring(transfer) => {
                 transfer.handle_timeout(now, &mut self.roster);
+                self.greet_again(now);
                 self.settle(now);
             }
             State::Collecting { .. } => self.settle(now),

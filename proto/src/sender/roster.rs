@@ -164,6 +164,11 @@ impl Roster {
         }
     }
 
+    /// Numbers of the receivers that have answered a request.
+    pub(super) fn answered(&self) -> &BitSet {
+        &self.answered
+    }
+
     /// Whether a receiver has answered a request.
     pub(super) fn has_answered(&self, number: u16) -> bool {
         self.answered.contains(usize::from(number))
