@@ -6,8 +6,8 @@
 
 use ironcast_fuzz::{check, set, with_opcode};
 use ironcast_proto::wire::{
-    ConnectReply, ConnectReq, Data, Fec, Hello, Message, Opcode, Report, ReqAck, Retransmit, Signal,
-    SliceOk,
+    ConnectReply, ConnectReq, Data, Fec, Hello, Message, Opcode, Report, ReqAck, Retransmit,
+    Signal, SliceOk,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -8,8 +8,8 @@ use core::net::Ipv4Addr;
 
 use ironcast_proto::bits::{BitSet, CAPACITY};
 use ironcast_proto::wire::{
-    Capabilities, ConnectReply, ConnectReq, Data, Fec, Hello, HelloKind, Message, Opcode, ReqAck,
-    Retransmit, SliceOk,
+    Capabilities, ConnectReply, ConnectReq, Data, Fec, Hello, HelloKind, Message, Opcode, Report,
+    ReqAck, Retransmit, SliceOk, State,
 };
 
 /// `bytes` with the opcode put before them, so that the fuzzer need not guess it.
@@ -88,7 +88,7 @@ pub fn message_to_receiver<'b>(
         1 => Message::ConnectReply(ConnectReply {
             receiver: i32::from(argument & 3),
             block_size: u32::from(BLOCK_SIZE),
-            capabilities: Capabilities::STOCK,
+            capabilities: with_reports(argument & 4 != 0),
             data_address: address,
         }),
         2 | 3 => Message::Fec(Fec {
@@ -104,6 +104,7 @@ pub fn message_to_receiver<'b>(
             rxmit: u32::from(block),
             ready: BitSet::EMPTY,
         }),
+        7 if argument == u8::MAX => Message::ReportAck,
         _ => Message::Data(Data {
             slice,
             block,
@@ -124,7 +125,7 @@ pub fn message_to_sender<'b>(
     let (slice, rxmit) = (u32::from(argument >> 4), u32::from(argument & 15));
     let message = match kind {
         0 => Message::ConnectReq(ConnectReq {
-            capabilities: Capabilities::STOCK,
+            capabilities: with_reports(argument & 64 != 0),
             receive_buffer: u32::from(argument) << 8,
         }),
         1 => Message::Ok(SliceOk { slice }),
@@ -134,9 +135,20 @@ pub fn message_to_sender<'b>(
             received: BitSet::from_bytes([next(rest); CAPACITY / 8]),
         }),
         _ if argument & 1 == 0 => Message::Go,
-        _ => Message::Disconnect,
+        _ if argument & 2 == 0 => Message::Disconnect,
+        _ => Message::Report(Report {
+            state: State(argument >> 4),
+            ..Report::default()
+        }),
     };
     emit(&message, buffer)
+}
+
+fn with_reports(takes: bool) -> Capabilities {
+    match takes {
+        true => Capabilities::STOCK.union(Capabilities::REPORTS),
+        false => Capabilities::STOCK,
+    }
 }
 
 fn next(rest: &mut &[u8]) -> u8 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ironcast_proto::receiver::Failure;
 use ironcast_proto::sender::{self, Duplex, SliceBlocks};
 use ironcast_proto::time::Instant;
+use ironcast_proto::wire::State;
 use ironcast_receiver_nostd::engine::{
     Decompress, Engine, Error, Format, MIN_RING_LEN, Memory, MemoryError, Report, WRITE_SIZE,
 };
@@ -72,6 +73,8 @@ fn p1_images_of_every_length_arrive_whole() {
             lost: 0,
         };
         assert_eq!(report, expected);
+        let reported = (State::DONE, *hash.as_bytes(), String::new());
+        assert_eq!(network.last_report, Some(reported), "P5: {len} bytes");
         let sent = network.sender.stats();
         assert_eq!(sent.retransmitted, 0, "{len} bytes: {sent:?}");
     }
@@ -215,6 +218,9 @@ fn p6_an_image_larger_than_the_disk_stops_at_its_end() {
     let disk = TestDisk::with_capacity(capacity);
     let network = send(&image, &Setup::default(), &disk);
     assert_eq!(outcome(&network), Err(Error::Full { capacity }));
+    let (state, _, message) = network.last_report.expect("the sender is told");
+    assert_eq!(state, State::FAILED);
+    assert!(message.starts_with("the disk is full"), "{message}");
     assert!(disk.bytes().len() as u64 <= capacity);
 }
 

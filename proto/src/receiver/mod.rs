@@ -10,6 +10,7 @@ mod event;
 mod late;
 mod leaving;
 mod meeting;
+mod notice;
 mod repair;
 mod reporting;
 mod seeking;
@@ -23,6 +24,7 @@ use heapless::Deque;
 
 pub use config::Config;
 pub use event::{Block, Event, Failure, Stats, Transmit};
+pub use notice::Notice;
 pub use repair::Repair;
 pub use reporting::{Conclusion, Identity, Label, text};
 
@@ -406,8 +408,11 @@ impl Receiver {
         if session.is_silent() {
             return self.end(result);
         }
-        if let Err(failure) = result {
-            self.reporter.explain(failure);
+        match result {
+            // Nobody is there to be told.
+            Err(Failure::Silent { .. }) => self.reporter.disconnect(),
+            Err(failure) => self.reporter.explain(failure),
+            Ok(()) => {}
         }
         self.reporter.conclude(now, result.is_ok());
         self.state = State::Leaving(Leaving::new(now, session, result, self.config.exit_wait));

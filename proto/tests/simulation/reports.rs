@@ -24,9 +24,7 @@ fn p5_a_fifth_lost_and_every_last_report_arrives_and_is_acknowledged() {
 
 #[test]
 fn p5_a_machine_that_fails_says_why_and_is_heard() {
-    let mut world = Scenario::new(3, 3, 400_000)
-        .conditions(rough(10.0))
-        .build();
+    let mut world = Scenario::new(3, 3, 400_000).conditions(rough(10.0)).build();
     world.hosts[1].fails_after = Some(100_000);
     world.run();
     assert_eq!(world.hosts[1].result, Some(Err(Failure::Aborted)));

@@ -14,7 +14,9 @@ use core::net::SocketAddrV4;
 
 use blake3::Hash;
 use heapless::Deque;
-use ironcast_proto::receiver::{self, Config, Failure, Receiver, Stats, Transmit};
+use ironcast_proto::receiver::{
+    self, Conclusion, Config, Failure, Identity, Receiver, Stats, Transmit,
+};
 use ironcast_proto::time::Instant;
 
 pub use error::{Error, MemoryError};
@@ -267,17 +269,37 @@ impl<'m, D: Disk> Engine<'m, D> {
                 }
                 return false;
             }
-            Ok(true) => self.receiver.release(self.pipeline.consumed()),
+            Ok(true) => {
+                self.receiver.release(self.pipeline.consumed());
+                self.receiver.set_written(self.pipeline.written());
+            }
             Err(error) => {
+                self.receiver.explain(&error);
                 self.error = Some(error);
                 self.receiver.abort(now);
             }
         }
         if self.pipeline.is_finished() {
+            self.receiver.conclude(Conclusion {
+                hash: *self.pipeline.hash().as_bytes(),
+                written: self.pipeline.written(),
+                verified: false,
+            });
             self.receiver.confirm(now);
         }
         self.take_events();
         true
+    }
+
+    /// Tells who this machine is, for the sender.
+    pub fn identify(&mut self, identity: Identity) {
+        self.receiver.identify(identity);
+    }
+
+    /// Whether the sender has taken note of how it ended here.
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
+        self.receiver.is_reported()
     }
 
     /// Asks the sender to start the transfer now, as soon as there is one.

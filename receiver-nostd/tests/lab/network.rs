@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironcast_proto::sender::{self, Outcome, Sender, StartRules};
 use ironcast_proto::time::{Duration, Instant};
-use ironcast_proto::wire::MAX_CONTROL_LEN;
+use ironcast_proto::wire::{MAX_CONTROL_LEN, Report, State};
 
 use super::machine::Machine;
 
@@ -72,6 +72,8 @@ pub struct Network {
     pub sender: Sender,
     pub machines: Vec<Machine>,
     pub outcome: Option<Outcome>,
+    /// State, hash and message of the last report that came to the sender.
+    pub last_report: Option<(State, [u8; 32], String)>,
     image: Vec<u8>,
     trouble: Trouble,
     random: Random,
@@ -101,6 +103,7 @@ impl Network {
             sender,
             machines,
             outcome: None,
+            last_report: None,
             image: image.to_vec(),
             trouble: Trouble::default(),
             random: Random::new(1),
@@ -180,9 +183,14 @@ impl Network {
     fn arrive(&mut self, frame: Frame) {
         match frame.to {
             None if self.is_sender_dead() => {}
-            None => self
-                .sender
-                .handle_datagram(self.now, frame.from, &frame.datagram),
+            None => {
+                let Frame { from, datagram, .. } = &frame;
+                if let Some(reported) = self.sender.handle_datagram(self.now, *from, datagram) {
+                    let message = reported.report.message.to_owned();
+                    let Report { state, hash, .. } = reported.report;
+                    self.last_report = Some((state, hash, message));
+                }
+            }
             Some(number) => self.machines[number].receive(frame.from, frame.datagram),
         }
     }
