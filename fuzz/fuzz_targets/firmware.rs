@@ -1,15 +1,20 @@
-//! What a machine reads before the transfer: settings, a DHCP answer, the start of an image.
+//! What a machine reads before the transfer: settings, a DHCP answer, the start of an image, and
+//! what its firmware says of it.
 #![no_main]
 
 use ironcast_receiver_nostd::dhcp_answer::DhcpAnswer;
-use ironcast_receiver_nostd::image;
 use ironcast_receiver_nostd::settings::Settings;
+use ironcast_receiver_nostd::{image, smbios};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else {
         return;
     };
+    if *choice > 250 {
+        let _ = (smbios::system(bytes), smbios::table(bytes));
+        return;
+    }
     match choice % 3 {
         0 => {
             let Ok(text) = core::str::from_utf8(bytes) else {

@@ -213,7 +213,7 @@ fn log_line(
     match format {
         LogFormat::Text => text
             .lines()
-            .map(|line| format!("{} {line}\n", time()))
+            .map(|line| format!("{} {line}\n", timestamp()))
             .collect(),
         LogFormat::Json => format!("{}\n", json(event, text, values)),
     }
@@ -230,13 +230,15 @@ fn open_log(path: &Path) -> Result<File, LogError> {
         })
 }
 
-fn time() -> String {
+/// The time now, in UTC as RFC 3339 writes it.
+#[must_use]
+pub fn timestamp() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
 
 fn json(event: &str, text: &str, values: Vec<(&'static str, Value)>) -> Value {
     let fixed = [
-        ("time", time().into()),
+        ("time", timestamp().into()),
         ("event", event.into()),
         ("message", text.into()),
     ];

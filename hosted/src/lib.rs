@@ -13,6 +13,7 @@ mod exit;
 mod format;
 mod interface;
 mod journal;
+mod machine;
 pub mod options;
 mod pipe;
 mod stderr;
@@ -24,6 +25,8 @@ pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
 pub use exit::{ExitStatus, program_name};
 pub use format::{ParseSizeError, Rate, Spaced, parse_size};
 pub use interface::{Interface, InterfaceError};
-pub use journal::{Journal, JournalSettings, LogError, LogFormat, report_failure};
+pub use journal::{
+    Journal, JournalSettings, LogError, LogFormat, report_failure, timestamp,
+};
 pub use pipe::Pipe;
 pub use wait::{Wake, wait};

@@ -21,6 +21,7 @@ pub mod gzip;
 pub mod image;
 pub mod link;
 pub mod settings;
+pub mod smbios;
 pub mod target;
 
 pub use disk::Disk;

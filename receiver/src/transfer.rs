@@ -162,10 +162,12 @@ pub fn receive(
         gzip: None,
     };
     let clock = Clock::start();
+    let name = target.name().to_owned();
     let disk = Background::start(target).map_err(ReceiveError::Writer)?;
     let waker = disk.waker();
-    let engine = Engine::new(protocol, Decompress::None, memory, disk, clock.now())
+    let mut engine = Engine::new(protocol, Decompress::None, memory, disk, clock.now())
         .map_err(ReceiveError::Memory)?;
+    engine.identify(settings.interface.identity(&name));
     let mut transfer = Transfer {
         clock,
         endpoint,

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use ironcast_hosted::{Journal, Rate, Spaced};
-use ironcast_proto::sender::{Event, Outcome, Standing, Stats};
+use ironcast_proto::sender::{Event, Outcome, Reported, Standing, Stats};
 use ironcast_proto::time::Instant;
 use serde_json::Value;
 
@@ -50,6 +50,10 @@ impl Display {
             self.journal
                 .tell("hash", &format!("blake3: {hash}"), values);
         }
+        for result in &summary.results {
+            self.journal
+                .tell("result", &result.line(), result.values());
+        }
     }
 }
 
@@ -57,6 +61,16 @@ impl Observer for Display {
     fn event(&mut self, event: &Event) {
         if let Some((name, text)) = event_text(event) {
             self.journal.tell(name, &text, event_values(event));
+        }
+    }
+
+    /// Only what can't be seen otherwise is told at once; the rest is told at the end.
+    fn report(&mut self, reported: &Reported<'_>) {
+        if reported.number.is_none() {
+            let (address, message) = (reported.address.ip(), reported.report.message);
+            let text = format!("{address} can't take part: {message}");
+            let values = vec![("address", address.to_string().into())];
+            self.journal.tell("unable", &text, values);
         }
     }
 

@@ -11,9 +11,11 @@ pub mod options;
 
 mod display;
 mod encoder;
+mod results;
 mod source;
 mod transfer;
 
 pub use display::Display;
+pub use results::{Description, MachineResult, ResultsFile, Verdict};
 pub use source::{Chunking, Source, SourceError};
 pub use transfer::{Ending, Observer, Progress, SendError, Settings, Summary, send};

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,10 +12,11 @@ use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{
     Console, ExitStatus, Journal, Operator, Signal, program_name, report_failure,
 };
-use ironcast_proto::sender::Outcome;
 use ironcast_sender::daemon::{self, Patient, PidFile};
 use ironcast_sender::options::{DaemonOptions, Options};
-use ironcast_sender::{Chunking, Display, Ending, Settings, Source, send};
+use ironcast_sender::{
+    Chunking, Display, Ending, MachineResult, ResultsFile, Settings, Source, Summary, Verdict, send,
+};
 
 const NAME: &str = "ironcast-sender";
 
@@ -92,19 +94,68 @@ fn transfer(
     let settings = options.settings()?;
     let chunking = Chunking::for_config(&settings.protocol);
     let source = Source::open(options.file.as_deref(), options.pipe.as_deref(), chunking)?;
+    let mut results = options.results.as_deref().map(open_results).transpose()?;
     let mut journal = Journal::open(options.display.journal())?;
     let text = greeting(options, &settings, &source, has_keyboard);
     journal.tell("opened", &text, Vec::new());
     let mut display = Display::new(journal, options.display.shows_position());
     let summary = send(&settings, source, operator, &mut display)?;
     display.finish(&summary);
-    Ok(match summary.ending {
-        Ending::Finished(Outcome { completed: 0, .. }) => ExitStatus::TransferFailed,
-        Ending::Sent(_) | Ending::Finished(Outcome { lost: 0, .. }) => ExitStatus::Success,
-        Ending::Finished(_) => ExitStatus::SomeLost,
-        Ending::Stopped(signal) => ExitStatus::Stopped(signal),
-        Ending::NotStarted => ExitStatus::NotStarted,
-    })
+    if let (Some(file), Some(path)) = (&mut results, &options.results) {
+        let written = file.write(&summary.results);
+        written.map_err(|source| ResultsError::new("write the results to", path, source))?;
+    }
+    Ok(exit_status(&summary))
+}
+
+/// Whether all, some or none have the image, by what the protocol tells and by what they say
+/// themselves.
+fn exit_status(summary: &Summary) -> ExitStatus {
+    let outcome = match summary.ending {
+        Ending::Finished(outcome) => outcome,
+        Ending::Sent(_) => return ExitStatus::Success,
+        Ending::Stopped(signal) => return ExitStatus::Stopped(signal),
+        Ending::NotStarted => return ExitStatus::NotStarted,
+    };
+    let is_failure = |result: &&MachineResult| matches!(result.verdict, Verdict::Failed(_));
+    let has_all = |result: &&MachineResult| matches!(result.verdict, Verdict::Ok | Verdict::Partial);
+    let good = summary.results.iter().filter(has_all).count();
+    let failed = summary.results.iter().filter(is_failure).count();
+    match (good, outcome.lost) {
+        (0, _) => ExitStatus::TransferFailed,
+        (_, 0) if failed == 0 => ExitStatus::Success,
+        (_, _) => ExitStatus::SomeLost,
+    }
+}
+
+fn open_results(path: &Path) -> Result<ResultsFile, ResultsError> {
+    ResultsFile::open(path).map_err(|source| ResultsError::new("open the results file", path, source))
+}
+
+/// The file of `--results` can't be written.
+#[derive(Debug)]
+struct ResultsError {
+    what: String,
+    source: io::Error,
+}
+
+impl ResultsError {
+    fn new(action: &str, path: &Path, source: io::Error) -> Self {
+        let what = format!("can't {action} {}", path.display());
+        Self { what, source }
+    }
+}
+
+impl fmt::Display for ResultsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for ResultsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 /// What is about to happen, and what it waits for.

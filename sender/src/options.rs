@@ -61,6 +61,10 @@ pub struct Options {
     #[command(flatten)]
     pub daemon: DaemonOptions,
 
+    /// Add the result of each receiver to this file, as a JSON object on a line of its own
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
+
     /// What is shown, and the keyboard.
     #[command(flatten)]
     pub display: DisplayOptions,

@@ -11,11 +11,12 @@ use ironcast_hosted::{
     BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal, Wake,
     wait,
 };
-use ironcast_proto::sender::{Config, Event, Outcome, Sender, Stats, Transmit};
+use ironcast_proto::sender::{Config, Event, Outcome, Reported, Sender, Stats, Transmit};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 
 use crate::encoder::Encoder;
+use crate::results::{MachineResult, Machines};
 use crate::source::{Source, SourceError};
 
 /// Datagrams sent between looks at what has arrived. An answer waits for no more than these.
@@ -68,6 +69,9 @@ pub trait Observer {
     /// Something happened.
     fn event(&mut self, event: &Event);
 
+    /// A machine said something of itself.
+    fn report(&mut self, reported: &Reported<'_>);
+
     /// A datagram could not be sent. It counts as lost on the way, and is sent again if need be.
     fn lost(&mut self, destination: SocketAddrV4, error: &io::Error);
 
@@ -101,6 +105,8 @@ pub struct Summary {
     pub progress: Progress,
     /// The BLAKE3 hash of the image; `None` if not all of it was read.
     pub hash: Option<blake3::Hash>,
+    /// What became of each machine.
+    pub results: Vec<MachineResult>,
 }
 
 /// Why a transfer could not go on.
@@ -180,6 +186,7 @@ pub fn send(
         source,
         encoder,
         machine: Box::new(Sender::new(protocol.clone(), now)),
+        machines: Machines::default(),
         asynchronous: protocol.asynchronous,
         start_deadline: settings.start_timeout.map(|timeout| now + timeout),
         started: None,
@@ -188,10 +195,12 @@ pub fn send(
     };
     let ending = transfer.run(operator, observer)?;
     let progress = transfer.progress(transfer.clock.now());
+    let hash = transfer.source.hash();
     Ok(Summary {
         ending,
         progress,
-        hash: transfer.source.hash(),
+        results: transfer.machines.results(hash, protocol.streaming.is_some()),
+        hash,
     })
 }
 
@@ -203,6 +212,8 @@ struct Transfer {
     /// Makes FEC blocks, if there are to be any.
     encoder: Option<Encoder>,
     machine: Box<Sender>,
+    /// What is known of each receiver.
+    machines: Machines,
     /// Whether nobody answers.
     asynchronous: bool,
     /// When to give up waiting for the start; `None` for never, and after the start.
@@ -261,7 +272,7 @@ impl Transfer {
             }
             self.wait(burst, operator, observer)
                 .map_err(SendError::Wait)?;
-            self.receive(&mut buffer);
+            self.receive(&mut buffer, observer);
         }
     }
 
@@ -317,6 +328,7 @@ impl Transfer {
     ) -> Option<Outcome> {
         while let Some(event) = self.machine.poll_event() {
             observer.event(&event);
+            self.machines.event(&event);
             match event {
                 Event::Started { .. } => {
                     self.started = Some(now);
@@ -354,13 +366,16 @@ impl Transfer {
         Ok(())
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) {
+    fn receive(&mut self, buffer: &mut [u8], observer: &mut dyn Observer) {
         let now = self.clock.now();
         for _ in 0..ANSWER_BURST {
             let Some((from, len)) = self.endpoint.receive(buffer) else {
                 return;
             };
-            self.machine.handle_datagram(now, from, &buffer[..len]);
+            if let Some(reported) = self.machine.handle_datagram(now, from, &buffer[..len]) {
+                observer.report(&reported);
+                self.machines.report(&reported);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod console;
 mod disk;
 mod failure;
 mod firmware;
+mod identity;
 mod lease;
 mod memory;
 mod network;

@@ -54,12 +54,13 @@ impl Notice {
     /// Takes a datagram that arrived at the receiver's port.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
         match (Message::parse(datagram), self.sender) {
-            (Ok(Message::Hello(hello)), None) if from.port() == self.port => {
-                if hello.capabilities.contains(Capabilities::REPORTS) {
-                    self.sender = Some(from);
-                    self.reporter.connect(now, hello.capabilities);
-                    self.reporter.conclude(now, false);
-                }
+            (Ok(Message::Hello(hello)), None)
+                if from.port() == self.port
+                    && hello.capabilities.contains(Capabilities::REPORTS) =>
+            {
+                self.sender = Some(from);
+                self.reporter.connect(now, hello.capabilities);
+                self.reporter.conclude(now, false);
             }
             (Ok(Message::ReportAck), Some(sender)) if sender == from => {
                 self.reporter.acknowledge();
