@@ -25,8 +25,6 @@ pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
 pub use exit::{ExitStatus, program_name};
 pub use format::{ParseSizeError, Rate, Spaced, parse_size};
 pub use interface::{Interface, InterfaceError};
-pub use journal::{
-    Journal, JournalSettings, LogError, LogFormat, report_failure, timestamp,
-};
+pub use journal::{Journal, JournalSettings, LogError, LogFormat, report_failure, timestamp};
 pub use pipe::Pipe;
 pub use wait::{Wake, wait};

@@ -51,8 +51,7 @@ impl Display {
                 .tell("hash", &format!("blake3: {hash}"), values);
         }
         for result in &summary.results {
-            self.journal
-                .tell("result", &result.line(), result.values());
+            self.journal.tell("result", &result.line(), result.values());
         }
     }
 }

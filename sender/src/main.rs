@@ -118,7 +118,8 @@ fn exit_status(summary: &Summary) -> ExitStatus {
         Ending::NotStarted => return ExitStatus::NotStarted,
     };
     let is_failure = |result: &&MachineResult| matches!(result.verdict, Verdict::Failed(_));
-    let has_all = |result: &&MachineResult| matches!(result.verdict, Verdict::Ok | Verdict::Partial);
+    let has_all =
+        |result: &&MachineResult| matches!(result.verdict, Verdict::Ok | Verdict::Partial);
     let good = summary.results.iter().filter(has_all).count();
     let failed = summary.results.iter().filter(is_failure).count();
     match (good, outcome.lost) {
@@ -129,7 +130,8 @@ fn exit_status(summary: &Summary) -> ExitStatus {
 }
 
 fn open_results(path: &Path) -> Result<ResultsFile, ResultsError> {
-    ResultsFile::open(path).map_err(|source| ResultsError::new("open the results file", path, source))
+    ResultsFile::open(path)
+        .map_err(|source| ResultsError::new("open the results file", path, source))
 }
 
 /// The file of `--results` can't be written.

@@ -160,7 +160,11 @@ impl Machines {
 
     /// What became of each, by number, those without one last. `hash` is the image's own; `None` if
     /// not all of it was read.
-    pub(crate) fn results(&self, hash: Option<blake3::Hash>, streaming: bool) -> Vec<MachineResult> {
+    pub(crate) fn results(
+        &self,
+        hash: Option<blake3::Hash>,
+        streaming: bool,
+    ) -> Vec<MachineResult> {
         let result = |(&address, machine): (&SocketAddrV4, &Machine)| MachineResult {
             number: machine.number,
             address,
@@ -229,7 +233,11 @@ impl MachineResult {
                 "  {} bytes in {:.1} s, {}",
                 it.written,
                 it.elapsed.as_secs_f64(),
-                if it.verified { "verified" } else { "not verified" }
+                if it.verified {
+                    "verified"
+                } else {
+                    "not verified"
+                }
             )),
             (Verdict::Ok | Verdict::Partial, None) => line.push_str("  by its word alone"),
             (_, Some(it)) => line.push_str(&format!("  after {} bytes", it.received)),

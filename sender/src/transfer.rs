@@ -199,7 +199,9 @@ pub fn send(
     Ok(Summary {
         ending,
         progress,
-        results: transfer.machines.results(hash, protocol.streaming.is_some()),
+        results: transfer
+            .machines
+            .results(hash, protocol.streaming.is_some()),
         hash,
     })
 }

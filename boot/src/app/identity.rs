@@ -11,8 +11,8 @@ use uefi::table::cfg::ConfigTableEntry;
 /// Bytes of the longest SMBIOS table that is looked at: real ones have a few KiB.
 const LONGEST_TABLE: usize = 64 << 10;
 
-/// This machine, as far as its firmware knows it.
-pub(crate) fn of_this_machine() -> Identity {
+/// This machine, which takes part with the card of this Ethernet address and writes to `disk`.
+pub(crate) fn of_this_machine(mac: [u8; 6], disk: &str) -> Identity {
     let System {
         manufacturer,
         product,
@@ -21,16 +21,21 @@ pub(crate) fn of_this_machine() -> Identity {
     } = smbios_table().map(smbios::system).unwrap_or_default();
     let product = format!("{manufacturer} {product}");
     Identity {
+        mac,
         uuid,
         serial: text(serial),
         product: text(product.trim()),
+        disk: text(disk),
         ..Identity::default()
     }
 }
 
 /// The firmware's SMBIOS table, if it has one.
 fn smbios_table() -> Option<&'static [u8]> {
-    let guids = [ConfigTableEntry::SMBIOS3_GUID, ConfigTableEntry::SMBIOS_GUID];
+    let guids = [
+        ConfigTableEntry::SMBIOS3_GUID,
+        ConfigTableEntry::SMBIOS_GUID,
+    ];
     let entry_point = system::with_config_table(|entries| {
         let find = |guid| entries.iter().find(|entry| entry.guid == guid);
         guids.into_iter().find_map(find).map(|entry| entry.address)
@@ -44,7 +49,8 @@ fn smbios_table() -> Option<&'static [u8]> {
     // of the longer one are mapped even where the entry point is the shorter.
     let entry_point = unsafe { slice::from_raw_parts(entry_point, ENTRY_POINT_LEN) };
     let place = smbios::table(entry_point)?;
-    let address: *const u8 = core::ptr::with_exposed_provenance(usize::try_from(place.address).ok()?);
+    let address: *const u8 =
+        core::ptr::with_exposed_provenance(usize::try_from(place.address).ok()?);
     if address.is_null() {
         return None;
     }

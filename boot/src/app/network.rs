@@ -128,6 +128,11 @@ impl Network {
         })
     }
 
+    /// The Ethernet address of the card.
+    pub(crate) fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
     /// When the address has to be renewed by [`renew`](Self::renew); `None` if that is taken care
     /// of.
     pub(crate) fn renew_at(&self) -> Option<Instant> {

@@ -24,6 +24,7 @@ use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disk::{DiskError, DiskInfo, TargetDisk};
 use super::failure::Failure;
+use super::identity;
 use super::memory::{self, MemoryError, Pages};
 use super::network::Network;
 use super::nic::Nic;
@@ -136,8 +137,9 @@ impl<'a> Transfer<'a> {
             write_buffer: write_buffer.as_mut_slice(),
             gzip: Some(&mut gzip),
         };
-        let engine = Engine::new(config, Decompress::Auto, memory, target, clock.now())
+        let mut engine = Engine::new(config, Decompress::Auto, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
+        engine.identify(identity::of_this_machine(network.mac(), &disk.name()));
         let mut receiving = Receiving::new(engine, clock);
         loop {
             console.set_busy(true);
