@@ -39,6 +39,15 @@ fn netboot(sender: Kind, disk_kind: DiskKind, nic: Nic) -> Result<(), LabError> 
                 "the sender's BLAKE3 is not {hash}"
             )));
         }
+        // P5: the sender knows it too, and whose disk it is.
+        if sender == Ours {
+            let log = sending.log();
+            let disk = value(&line, "disk").unwrap_or("none");
+            let result = log.lines().find(|line| line.contains("  ok  "));
+            if !result.is_some_and(|line| line.contains("QEMU") && line.contains(disk)) {
+                return Err(LabError::wrong("the sender has no result of the machine"));
+            }
+        }
         machine.wait_off(Duration::from_secs(20))?;
         demand_written(&image, &disk)
     };
