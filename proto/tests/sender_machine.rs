@@ -40,6 +40,7 @@ fn who_leaves_before_the_start_is_not_lost() {
     hear(&mut sender, 2, &Message::Ok(SliceOk { slice: 0 }));
     let outcome = Outcome {
         completed: 1,
+        partial: 0,
         lost: 1,
         bytes: 0,
     };

@@ -71,6 +71,7 @@ fn p1_images_of_every_length_arrive_whole() {
             format: Format::Raw,
             first_slice: 0,
             lost: 0,
+            lost_slices: 0,
         };
         assert_eq!(report, expected);
         let reported = (State::DONE, *hash.as_bytes(), String::new());

@@ -73,6 +73,13 @@ fn complete_text(report: &Report, running: Option<Duration>, target: &str) -> St
         Spaced(report.received),
         time.as_secs_f64(),
     );
+    if report.lost_slices > 0 {
+        text.push_str(&format!(
+            " {} slices are missing, which nothing was heard of: what follows them is in the wrong \
+             place.",
+            report.lost_slices
+        ));
+    }
     if report.lost > 0 {
         text.push_str(&format!(
             " {} bytes of them are zeroes, for they were lost.",

@@ -51,7 +51,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let summary = receive(&settings, target, &mut console, &mut display)?;
     display.finish(&summary, &name);
     Ok(match summary.ending {
-        Ending::Complete(report) if report.lost > 0 => ExitStatus::SomeLost,
+        Ending::Complete(report) if !report.is_whole() => ExitStatus::SomeLost,
         Ending::Complete(_) => ExitStatus::Success,
         Ending::Stopped(signal) => ExitStatus::Stopped(signal),
         Ending::Failed(error) => {

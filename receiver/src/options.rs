@@ -82,6 +82,10 @@ struct TimeOptions {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     receive_timeout: Option<Duration>,
 
+    /// Give up if what has arrived is not written so many seconds after the end [default: 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    finish_timeout: Option<Duration>,
+
     /// Milliseconds to go on answering after the end [default: 500]
     #[arg(long, short = 'w', alias = "exitWait", value_name = "MS")]
     #[arg(value_parser = parse_milliseconds)]
@@ -147,6 +151,7 @@ impl Options {
             control_address: self.network.control_address(interface),
             exit_wait: self.time.exit_wait.unwrap_or(default.exit_wait),
             sender_timeout: self.time.receive_timeout.unwrap_or(default.sender_timeout),
+            finish_timeout: self.time.finish_timeout.unwrap_or(default.finish_timeout),
             start_timeout: self.time.start_timeout,
             passive: self.forward.passive,
             ignore_lost_data: self.forward.ignore_lost_data,

@@ -122,7 +122,7 @@ fn event_text(event: &Event) -> Option<(&'static str, String)> {
                 "connected",
                 format!("New connection from {} (#{number})", address.ip()),
             ),
-            Standing::Completed => return None,
+            Standing::Completed | Standing::Partial => return None,
             Standing::Left => (
                 "left",
                 format!("Disconnecting #{number} ({}): it left", address.ip()),
@@ -131,6 +131,14 @@ fn event_text(event: &Event) -> Option<(&'static str, String)> {
                 "dropped",
                 format!(
                     "Dropping #{number} ({}): it lacks data after --retries-until-drop rounds",
+                    address.ip()
+                ),
+            ),
+            Standing::Stalled => (
+                "dropped",
+                format!(
+                    "Dropping #{number} ({}): it is alive, but takes too long for a slice \
+                     (--stall-limit)",
                     address.ip()
                 ),
             ),
@@ -255,9 +263,14 @@ fn ending_text(summary: &Summary) -> String {
 fn outcome_text(outcome: Outcome, running: Option<Duration>) -> String {
     let Outcome {
         completed,
+        partial,
         lost,
         bytes,
     } = outcome;
+    let late = match partial {
+        0 => String::new(),
+        _ => format!(" {} joined late, and got the rest of it.", count(partial)),
+    };
     let how = match (completed, lost) {
         (0, _) => {
             return format!(
@@ -270,7 +283,7 @@ fn outcome_text(outcome: Outcome, running: Option<Duration>) -> String {
     };
     let time = running.unwrap_or_default();
     format!(
-        "Transfer {how}. {} bytes to {} in {:.1} s, {}.",
+        "Transfer {how}. {} bytes to {} in {:.1} s, {}.{late}",
         Spaced(bytes),
         count(completed),
         time.as_secs_f64(),
@@ -323,6 +336,7 @@ mod tests {
         let outcome = |completed, lost| {
             let outcome = Outcome {
                 completed,
+                partial: 0,
                 lost,
                 bytes: 2_000_000,
             };

@@ -118,11 +118,10 @@ fn exit_status(summary: &Summary) -> ExitStatus {
         Ending::NotStarted => return ExitStatus::NotStarted,
     };
     let is_failure = |result: &&MachineResult| matches!(result.verdict, Verdict::Failed(_));
-    let has_all =
-        |result: &&MachineResult| matches!(result.verdict, Verdict::Ok | Verdict::Partial);
+    let has_all = |result: &&MachineResult| result.verdict == Verdict::Ok;
     let good = summary.results.iter().filter(has_all).count();
     let failed = summary.results.iter().filter(is_failure).count();
-    match (good, outcome.lost) {
+    match (good, outcome.lost + outcome.partial) {
         (0, _) => ExitStatus::TransferFailed,
         (_, 0) if failed == 0 => ExitStatus::Success,
         (_, _) => ExitStatus::SomeLost,

@@ -3,7 +3,9 @@
 //! What udp-sender has and this program has not yet is in one table, and refused; see
 //! docs/programs.md.
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -157,9 +159,14 @@ struct DataOptions {
     retries_until_drop: u32,
 
     /// Drop a receiver that is waited for when it has said nothing for so long; 0: only by
-    /// --retries-until-drop. In seconds, or with a unit: 500ms
-    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_seconds)]
+    /// --retries-until-drop. In seconds, at least one, or with a unit: 1500ms
+    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_drop_after)]
     drop_after: Duration,
+
+    /// Drop a receiver that is alive, but has not got a slice so long after it was asked for it; 0:
+    /// never
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = parse_seconds)]
+    stall_limit: Duration,
 
     /// Most bits a second, with their IP headers: 900k, 80m, 1.5g [default: no limit]
     #[arg(long, short = 'r', value_name = "RATE", value_parser = parse_bitrate)]
@@ -284,6 +291,8 @@ impl Options {
             start: self.start.rules(),
             retries_until_drop: data.retries_until_drop,
             drop_after: Some(data.drop_after).filter(|after| !after.is_zero()),
+            stall_limit: Some(data.stall_limit).filter(|limit| !limit.is_zero()),
+            tag: random_tag(),
             fec: self.forward.fec,
             asynchronous: self.forward.asynchronous,
             streaming: self
@@ -292,6 +301,22 @@ impl Options {
                 .then_some(self.forward.rehello_offset),
             max_bitrate: data.max_bitrate,
         }
+    }
+}
+
+/// A tag that other transfers hardly have (docs/protocol.md, "Transfer tag"). What hash maps are
+/// seeded with is random enough.
+fn random_tag() -> u16 {
+    // 15 bits of it, and never 0.
+    RandomState::new().build_hasher().finish() as u16 | 0x8000
+}
+
+/// The healthy show that they are alive several times in a second.
+fn parse_drop_after(text: &str) -> Result<Duration, String> {
+    let time = parse_seconds(text)?;
+    match time.is_zero() || time >= Duration::from_secs(1) {
+        true => Ok(time),
+        false => Err("it must be 1 s at least, or 0 for never".to_owned()),
     }
 }
 

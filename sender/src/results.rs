@@ -160,15 +160,11 @@ impl Machines {
 
     /// What became of each, by number, those without one last. `hash` is the image's own; `None` if
     /// not all of it was read.
-    pub(crate) fn results(
-        &self,
-        hash: Option<blake3::Hash>,
-        streaming: bool,
-    ) -> Vec<MachineResult> {
+    pub(crate) fn results(&self, hash: Option<blake3::Hash>) -> Vec<MachineResult> {
         let result = |(&address, machine): (&SocketAddrV4, &Machine)| MachineResult {
             number: machine.number,
             address,
-            verdict: machine.verdict(hash, streaming),
+            verdict: machine.verdict(hash),
             description: machine.description.clone(),
         };
         let mut results: Vec<_> = self.machines.iter().map(result).collect();
@@ -178,19 +174,19 @@ impl Machines {
 }
 
 impl Machine {
-    fn verdict(&self, hash: Option<blake3::Hash>, streaming: bool) -> Verdict {
+    fn verdict(&self, hash: Option<blake3::Hash>) -> Verdict {
         let description = self.description.as_ref();
         let last = description.filter(|description| description.state.is_final());
         match (self.standing, last) {
             (_, Some(last)) if last.state == State::FAILED => Verdict::Failed(last.message.clone()),
             (Some(Standing::Completed), Some(last)) => match hash {
-                Some(hash) if hash != blake3::Hash::from_bytes(last.hash) => match streaming {
-                    true => Verdict::Partial,
-                    false => Verdict::Failed(other_bytes(&last.hash)),
-                },
+                Some(hash) if hash != blake3::Hash::from_bytes(last.hash) => {
+                    Verdict::Failed(other_bytes(&last.hash))
+                }
                 _ => Verdict::Ok,
             },
             (Some(Standing::Completed), None) => Verdict::Ok,
+            (Some(Standing::Partial), _) => Verdict::Partial,
             (Some(Standing::Left), _) => Verdict::Left,
             (_, _) => Verdict::Lost,
         }
@@ -384,7 +380,7 @@ mod tests {
     fn p5_every_machine_has_one_result() {
         let (hash, other) = (blake3::hash(b"image"), blake3::hash(b"other"));
         let mut machines = Machines::default();
-        for number in 0..6 {
+        for number in 0..7 {
             is(&mut machines, number, Standing::Connected);
         }
         for number in [0, 1, 2] {
@@ -395,6 +391,7 @@ mod tests {
         is(&mut machines, 3, Standing::Left);
         is(&mut machines, 4, Standing::Left);
         is(&mut machines, 5, Standing::Silent);
+        is(&mut machines, 6, Standing::Partial);
         let failed = Report {
             state: State::FAILED,
             message: "the disk is full",
@@ -402,14 +399,15 @@ mod tests {
         };
         says(&mut machines, Some(3), failed);
         says(&mut machines, None, failed);
-        let results = machines.results(Some(hash), false);
-        let words = ["ok", "failed", "ok", "failed", "left", "lost", "failed"];
+        let results = machines.results(Some(hash));
+        let words = [
+            "ok", "failed", "ok", "failed", "left", "lost", "partial", "failed",
+        ];
         assert_eq!(verdicts(&results), words);
         assert!(results[1].line().contains("other bytes than were sent"));
         assert!(results[3].line().ends_with("the disk is full"));
-        assert!(results[6].line().starts_with("    -  10.0.0.99"));
-        assert_eq!(verdicts(&machines.results(Some(hash), true))[1], "partial");
-        assert_eq!(verdicts(&machines.results(None, false))[1], "ok");
+        assert!(results[7].line().starts_with("    -  10.0.0.99"));
+        assert_eq!(verdicts(&machines.results(None))[1], "ok");
     }
 
     #[test]
@@ -424,7 +422,7 @@ mod tests {
         is(&mut machines, 0, Standing::Left);
         is(&mut machines, 0, Standing::Connected);
         is(&mut machines, 0, Standing::Completed);
-        assert_eq!(verdicts(&machines.results(None, false)), ["ok"]);
+        assert_eq!(verdicts(&machines.results(None)), ["ok"]);
     }
 
     #[test]
@@ -437,7 +435,7 @@ mod tests {
                 report: Report::default(),
             });
         }
-        assert_eq!(machines.results(None, false).len(), MOST_STRANGERS);
+        assert_eq!(machines.results(None).len(), MOST_STRANGERS);
     }
 
     #[test]
@@ -447,7 +445,7 @@ mod tests {
         is(&mut machines, 1, Standing::Connected);
         is(&mut machines, 1, Standing::Completed);
         says(&mut machines, Some(1), done(hash));
-        let values = machines.results(Some(hash), false)[0].values();
+        let values = machines.results(Some(hash))[0].values();
         let get = |wanted| values.iter().find(|(name, _)| *name == wanted);
         let text = |name| get(name).map(|(_, value)| value.to_string());
         assert_eq!(text("result").as_deref(), Some("\"ok\""));

@@ -199,9 +199,7 @@ pub fn send(
     Ok(Summary {
         ending,
         progress,
-        results: transfer
-            .machines
-            .results(hash, protocol.streaming.is_some()),
+        results: transfer.machines.results(hash),
         hash,
     })
 }

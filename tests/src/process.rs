@@ -129,8 +129,16 @@ impl Running {
     /// # Errors
     /// [`LabError::TimedOut`] if it still runs then, [`LabError::Failed`] if it ended otherwise.
     pub fn wait_success(&mut self, timeout: Duration) -> Result<(), LabError> {
+        self.wait_exit(0, timeout)
+    }
+
+    /// Waits for its end, at most `timeout`, and demands exit status `code`.
+    ///
+    /// # Errors
+    /// [`LabError::TimedOut`] if it still runs then, [`LabError::Failed`] if it ended otherwise.
+    pub fn wait_exit(&mut self, code: i32, timeout: Duration) -> Result<(), LabError> {
         let status = self.wait(timeout)?;
-        if status.success() {
+        if status.code() == Some(code) {
             return Ok(());
         }
         Err(LabError::Failed {

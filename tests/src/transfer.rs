@@ -338,12 +338,23 @@ impl Transferring {
     /// # Errors
     /// What went wrong, with every log.
     pub fn demand_success_of(&mut self, receivers: &[usize]) -> Result<(), LabError> {
-        let result = self.check(receivers);
+        let result = self.check(receivers, 0);
         result.map_err(|error| self.with_logs(error))
     }
 
-    fn check(&mut self, receivers: &[usize]) -> Result<(), LabError> {
-        self.sender.wait_success(LIMIT)?;
+    /// Demands that every receiver succeeds and every file is equal, and that the sender, which has
+    /// to do with others too, ends with `code`.
+    ///
+    /// # Errors
+    /// What went wrong, with every log.
+    pub fn demand_success_but(&mut self, code: i32) -> Result<(), LabError> {
+        let all: Vec<usize> = (0..self.receivers.len()).collect();
+        let result = self.check(&all, code);
+        result.map_err(|error| self.with_logs(error))
+    }
+
+    fn check(&mut self, receivers: &[usize], code: i32) -> Result<(), LabError> {
+        self.sender.wait_exit(code, LIMIT)?;
         for &number in receivers {
             let receiver = &mut self.receivers[number];
             receiver.program.wait_success(LIMIT)?;

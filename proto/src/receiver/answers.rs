@@ -13,7 +13,7 @@ use crate::wire::{Message, Retransmit, SliceOk};
 
 /// How often a receiver that owes an answer shows that it is alive. Chosen (docs/protocol.md,
 /// "Back-pressure"): well within the time after which senders drop the silent.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+const SIGN_OF_LIFE: Duration = Duration::from_millis(250);
 
 /// An answer to REQACK.
 #[derive(Clone, Copy, Debug)]

@@ -27,6 +27,9 @@ pub struct Config {
     /// How long a sender may say nothing before it counts as gone. Default 60 s. In the transfer
     /// that ends it; before, the receiver looks for a sender again.
     pub sender_timeout: Duration,
+    /// How long the last bytes may take to be put where they belong once all have arrived. Default
+    /// 1 hour: a large disk is read back, or the system's memory written out.
+    pub finish_timeout: Duration,
     /// How long to wait for the first block; `None`, the default, for ever.
     pub start_timeout: Option<Duration>,
     /// Whether to send nothing at all, and take what comes. Default false.
@@ -49,6 +52,7 @@ impl Default for Config {
             connect_interval: Duration::from_secs(1),
             exit_wait: Duration::from_millis(500),
             sender_timeout: Duration::from_secs(60),
+            finish_timeout: Duration::from_secs(3600),
             start_timeout: None,
             passive: false,
             late_join: true,

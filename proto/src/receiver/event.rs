@@ -136,6 +136,12 @@ pub enum Failure {
     },
     /// A transfer that was under way ended before a whole slice had arrived.
     JoinedTooLate,
+    /// Everything had arrived, and was not put where it belongs within
+    /// [`Config::finish_timeout`](super::Config::finish_timeout).
+    NotFinished {
+        /// How long it took already.
+        waited: Duration,
+    },
     /// A slice is larger than the memory for blocks.
     SliceTooLarge {
         /// Bytes of the slice.
@@ -174,6 +180,11 @@ impl fmt::Display for Failure {
             Self::JoinedTooLate => {
                 f.write_str("the transfer ended before a whole slice of it had arrived here")
             }
+            Self::NotFinished { waited } => write!(
+                f,
+                "everything has arrived, but {} s did not do to put it where it belongs",
+                waited.as_secs()
+            ),
             Self::SliceTooLarge { slice, capacity } => write!(
                 f,
                 "the sender's slices of {slice} bytes don't fit the receiver's memory of \
@@ -198,6 +209,8 @@ pub struct Stats {
     pub rebuilt: u64,
     /// Bytes that were passed over, as far as it is known how many.
     pub lost_bytes: u64,
+    /// Slices of unknown length that were passed over.
+    pub lost_slices: u32,
     /// Blocks that had arrived before.
     pub duplicates: u64,
     /// Blocks passed over since the caller's memory was full, or their place not known yet.

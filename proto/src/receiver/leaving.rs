@@ -18,6 +18,8 @@ const LAST_WORDS: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Leaving {
     sender: SocketAddrV4,
+    /// What the sender's messages of this transfer have in them.
+    tag: u16,
     until: Instant,
     /// When to say the last message again.
     again_at: Instant,
@@ -44,6 +46,7 @@ impl Leaving {
         let answer = session.asked();
         Self {
             sender: session.sender(),
+            tag: session.tag(),
             until: now + exit_wait,
             again_at: now + again_after,
             again_after,
@@ -71,9 +74,11 @@ impl Leaving {
         again.or((!owes).then_some(self.until))
     }
 
-    /// Takes a message of the sender.
-    pub(super) fn handle(&mut self, message: &Message<'_>) {
-        if let Message::ReqAck(request) = message {
+    /// Takes a message of the sender, with its tag.
+    pub(super) fn handle(&mut self, message: &Message<'_>, tag: u16) {
+        if let Message::ReqAck(request) = message
+            && tag == self.tag
+        {
             self.answer = Some(request.slice);
         }
     }

@@ -12,14 +12,22 @@ use crate::time::Instant;
 use crate::wire::{Capabilities, ConnectReply, Hello, HelloKind, Message};
 
 impl Receiver {
-    pub(super) fn find_sender(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
+    /// Takes a message, with its tag, while a sender is looked for.
+    pub(super) fn find_sender(
+        &mut self,
+        now: Instant,
+        (from, tag): (SocketAddrV4, u16),
+        message: &Message<'_>,
+    ) {
         if from.port() != self.sender_port() {
             self.stats.foreign += 1;
             return;
         }
         match message {
-            Message::Hello(hello) => self.hear(now, from, hello),
-            Message::ConnectReply(reply) if !self.config.passive => self.connect(now, from, reply),
+            Message::Hello(hello) => self.hear(now, (from, tag), hello),
+            Message::ConnectReply(reply) if !self.config.passive => {
+                self.connect(now, (from, tag), reply);
+            }
             _ => self.stats.foreign += 1,
         }
     }
@@ -33,7 +41,7 @@ impl Receiver {
         }
     }
 
-    fn hear(&mut self, now: Instant, from: SocketAddrV4, hello: &Hello) {
+    fn hear(&mut self, now: Instant, (from, tag): (SocketAddrV4, u16), hello: &Hello) {
         let State::Seeking(seeking) = &mut self.state else {
             return;
         };
@@ -43,7 +51,7 @@ impl Receiver {
         }
         if self.config.passive || hello.capabilities.contains(Capabilities::ASYNC) {
             if !is_under_way || self.config.late_join {
-                self.listen(now, from, hello);
+                self.listen(now, (from, tag), hello);
             }
             return;
         }
@@ -54,7 +62,7 @@ impl Receiver {
     }
 
     /// Follows a sender that is not to hear of it.
-    fn listen(&mut self, now: Instant, from: SocketAddrV4, hello: &Hello) {
+    fn listen(&mut self, now: Instant, (from, tag): (SocketAddrV4, u16), hello: &Hello) {
         let Ok(block_size) = geometry::check_block_size(u32::from(hello.block_size)) else {
             self.stats.invalid += 1;
             return;
@@ -64,7 +72,7 @@ impl Receiver {
             sender: from,
             block_size,
         });
-        let mut session = Session::new(now, from, None, block_size, &self.config);
+        let mut session = Session::new(now, (from, tag), None, block_size, &self.config);
         if hello.kind == HelloKind::Streaming {
             session.join_late();
         }
@@ -73,17 +81,17 @@ impl Receiver {
         self.take(now, step);
     }
 
-    fn connect(&mut self, now: Instant, from: SocketAddrV4, reply: &ConnectReply) {
+    fn connect(&mut self, now: Instant, (from, tag): (SocketAddrV4, u16), reply: &ConnectReply) {
         let State::Seeking(seeking) = &mut self.state else {
             return;
         };
         let Ok(number) = u16::try_from(reply.receiver) else {
-            // Another sender may have a place; and anyone may say this.
-            seeking.refuse(now);
+            seeking.refuse(now, Failure::Refused);
             return;
         };
         let Ok(block_size) = geometry::check_block_size(reply.block_size) else {
-            return self.end(Err(Failure::BlockSize(reply.block_size)));
+            seeking.refuse(now, Failure::BlockSize(reply.block_size));
+            return;
         };
         let is_late = seeking.is_streaming(from) && self.config.late_join;
         self.connect_to = None;
@@ -94,7 +102,7 @@ impl Receiver {
             block_size,
             capabilities: reply.capabilities,
         });
-        let mut session = Session::new(now, from, Some(number), block_size, &self.config);
+        let mut session = Session::new(now, (from, tag), Some(number), block_size, &self.config);
         if is_late {
             session.join_late();
         }

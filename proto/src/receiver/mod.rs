@@ -11,6 +11,7 @@ mod late;
 mod leaving;
 mod meeting;
 mod notice;
+mod origin;
 mod repair;
 mod reporting;
 mod seeking;
@@ -29,7 +30,7 @@ pub use repair::Repair;
 pub use reporting::{Conclusion, Identity, Label, text};
 
 use crate::time::Instant;
-use crate::wire::{Capabilities, ConnectReq, Message, State as ReportState};
+use crate::wire::{self, Capabilities, ConnectReq, Message, State as ReportState};
 use leaving::Leaving;
 use reporting::Reporter;
 use seeking::Seeking;
@@ -124,27 +125,28 @@ impl Receiver {
             self.stats.invalid += 1;
             return None;
         };
+        let tag = wire::tag(datagram);
         match &mut self.state {
-            State::Seeking(_) => self.find_sender(now, from, &message),
+            State::Seeking(_) => self.find_sender(now, (from, tag), &message),
             State::Connected(session) if session.sender() == from => {
                 if let Message::ConnectReply(reply) = &message {
                     self.reporter.connect(now, reply.capabilities);
                 }
-                let (block, step) = session.handle(now, &message, &mut self.stats);
-                self.stats.lost_bytes = session.lost();
+                let (block, step) = session.handle(now, (&message, tag), &mut self.stats);
+                session.count_lost(&mut self.stats);
                 self.take(now, step);
                 return block;
             }
             State::Leaving(leaving) if leaving.sender() == from => match message {
                 Message::ReportAck => self.reporter.acknowledge(),
-                message => leaving.handle(&message),
+                message => leaving.handle(&message, tag),
             },
             State::Connected(session)
                 if session.is_doubtful(now, self.config.sender_timeout)
                     && matches!(message, Message::Hello(_)) =>
             {
                 self.state = State::Seeking(Seeking::new(now));
-                self.find_sender(now, from, &message);
+                self.find_sender(now, (from, tag), &message);
             }
             State::Connected(_) | State::Leaving(_) => self.meet_stranger(from, &message),
             State::Gone => {}
@@ -155,11 +157,18 @@ impl Receiver {
     /// Does what is due at `now`. Calls that come too early are harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.start_due().is_some_and(|deadline| deadline <= now) {
-            return self.fail(now, Failure::NotStarted);
+            let refusal = match &self.state {
+                State::Seeking(seeking) => seeking.refusal(),
+                _ => None,
+            };
+            return self.fail(now, refusal.unwrap_or(Failure::NotStarted));
         }
         self.reporter.handle_timeout(now);
         match &mut self.state {
-            State::Seeking(seeking) if seeking.is_refused(now) => self.end(Err(Failure::Refused)),
+            State::Seeking(seeking) if seeking.is_refused(now) => {
+                let refusal = seeking.refusal().unwrap_or(Failure::Refused);
+                self.end(Err(refusal));
+            }
             State::Seeking(seeking) => {
                 if let Some(sender) = seeking.ask(now, &self.config) {
                     self.connect_to = Some(sender);
@@ -167,7 +176,7 @@ impl Receiver {
             }
             State::Connected(session) => {
                 let step = session.handle_timeout(now, &self.config);
-                self.stats.lost_bytes = session.lost();
+                session.count_lost(&mut self.stats);
                 self.take(now, step);
             }
             State::Leaving(leaving) => {
@@ -202,7 +211,7 @@ impl Receiver {
     /// [`wire::MAX_CONTROL_LEN`](crate::wire::MAX_CONTROL_LEN) bytes; a shorter one yields `None`.
     #[must_use]
     pub fn poll_transmit(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
-        if buffer.len() < crate::wire::MAX_CONTROL_LEN {
+        if buffer.len() < wire::MAX_CONTROL_LEN {
             return None;
         }
         let report = self.next_report(buffer);

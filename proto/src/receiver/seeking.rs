@@ -5,7 +5,7 @@
 
 use core::net::SocketAddrV4;
 
-use super::Config;
+use super::{Config, Failure};
 use crate::time::{Duration, Instant};
 
 /// How long a receiver that was refused looks for another sender. Chosen (docs/protocol.md,
@@ -26,8 +26,8 @@ pub(super) struct Seeking {
     asked_heard: bool,
     /// A sender whose transfer is under way, and can be joined.
     streaming: Option<SocketAddrV4>,
-    /// When to give up, since a sender has no place.
-    refused_until: Option<Instant>,
+    /// When to give up, since a sender does not take this receiver, and why.
+    refused: Option<(Instant, Failure)>,
 }
 
 impl Seeking {
@@ -37,7 +37,7 @@ impl Seeking {
             heard: None,
             asked_heard: false,
             streaming: None,
-            refused_until: None,
+            refused: None,
         }
     }
 
@@ -56,20 +56,26 @@ impl Seeking {
         self.streaming == Some(sender)
     }
 
-    /// Notes that a sender has no place. Another may have one; and anyone can say this.
-    pub(super) fn refuse(&mut self, now: Instant) {
-        self.refused_until.get_or_insert(now + REFUSED_WAIT);
+    /// Notes that a sender does not take this receiver, and why. Another may; and anyone can say
+    /// this.
+    pub(super) fn refuse(&mut self, now: Instant, why: Failure) {
+        self.refused.get_or_insert((now + REFUSED_WAIT, why));
     }
 
-    /// Whether a sender had no place, and no other was found since.
+    /// Why a sender did not take this receiver, if none has since.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        self.refused.map(|(_, why)| why)
+    }
+
+    /// Whether it is time to give up for that reason.
     pub(super) fn is_refused(&self, now: Instant) -> bool {
-        self.refused_until.is_some_and(|until| until <= now)
+        self.refused.is_some_and(|(until, _)| until <= now)
     }
 
     /// When there is something to do next.
     pub(super) fn due(&self) -> Instant {
-        self.refused_until
-            .map_or(self.ask_at, |until| until.min(self.ask_at))
+        self.refused
+            .map_or(self.ask_at, |(until, _)| until.min(self.ask_at))
     }
 
     /// Whom to ask now, if anyone.

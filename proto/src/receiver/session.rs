@@ -7,28 +7,23 @@
 //!
 //! A receiver without a number is one that only listens: it says nothing at all.
 
+mod arrivals;
+
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::answers::{Answer, Answers, Asked};
 use super::late::{Arrival, Late};
+use super::origin::Origin;
 use super::repair::Repair;
-use super::window::{Loss, Placement, Status, Window};
+use super::window::{Loss, Status, Window};
 use super::{Block, Config, Failure, Stats};
 use crate::geometry;
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectReply, Data, Fec, HelloKind, Message, ReqAck};
+use crate::wire::{ConnectReply, Message, ReqAck};
 
 /// How often a connected receiver that waits for the start asks whether its sender is still there.
 /// Chosen (docs/protocol.md, "Session"): senders give the same answer however often asked.
 const KEEPALIVE: Duration = Duration::from_secs(5);
-
-/// How long after the first block a HELLO may still be one from before it: some networks hold
-/// broadcasts back. Chosen (docs/protocol.md, "Rendezvous").
-const HELLO_DELAY: Duration = Duration::from_secs(2);
-
-/// So many messages about slices of long ago, and none about others, are no late ones. Chosen
-/// (docs/protocol.md, "Rendezvous").
-const ANCIENT_LIMIT: u8 = 32;
 
 /// How long after the end was heard of what is missing may still come. Chosen (docs/protocol.md,
 /// "Async"): nobody sends it again, but packets overtake each other.
@@ -68,6 +63,7 @@ pub(super) struct Session {
     sender: SocketAddrV4,
     /// This receiver's number; `None` if it only listens.
     number: Option<u16>,
+    origin: Origin,
     block_size: u16,
     capacity: u64,
     late: Late,
@@ -82,8 +78,6 @@ pub(super) struct Session {
     /// When the sender was heard last.
     heard_at: Instant,
     answers: Answers,
-    /// Messages in a row about slices that the sender can't have in flight any more.
-    ancient: u8,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -95,14 +89,18 @@ enum Stage {
         since: Instant,
     },
     /// Everything has arrived.
-    Ended,
+    Ended {
+        /// When that was.
+        since: Instant,
+    },
 }
 
 impl Session {
-    /// With a sender that knows this receiver by a number, or, if that is `None`, doesn't know it.
+    /// With a sender that knows this receiver by a number, or, if that is `None`, doesn't know it,
+    /// and has `tag` in its messages.
     pub(super) fn new(
         now: Instant,
-        sender: SocketAddrV4,
+        (sender, tag): (SocketAddrV4, u16),
         number: Option<u16>,
         block_size: u16,
         config: &Config,
@@ -115,6 +113,7 @@ impl Session {
         Self {
             sender,
             number,
+            origin: Origin::new(tag),
             block_size,
             capacity: config.capacity,
             late: Late::new(config.late_join),
@@ -127,7 +126,6 @@ impl Session {
             heard_at: now,
             answers: Answers::new(),
             has_told_join: false,
-            ancient: 0,
         }
     }
 
@@ -168,9 +166,15 @@ impl Session {
         self.is_silent() && self.is_waiting() && now.since(self.heard_at) >= timeout
     }
 
-    /// Bytes that were passed over.
-    pub(super) fn lost(&self) -> u64 {
-        self.window.lost()
+    /// Notes in `stats` what was passed over.
+    pub(super) fn count_lost(&self, stats: &mut Stats) {
+        stats.lost_bytes = self.window.lost();
+        stats.lost_slices = self.window.lost_slices();
+    }
+
+    /// What the sender's messages of this transfer have in them.
+    pub(super) fn tag(&self) -> u16 {
+        self.origin.tag()
     }
 
     pub(super) fn poll_repair(&mut self) -> Option<Repair> {
@@ -188,7 +192,8 @@ impl Session {
         let due = match self.stage {
             Stage::Waiting { ask_at } if self.is_silent() => ask_at,
             Stage::Waiting { ask_at } => silent.min(ask_at),
-            Stage::Transferring { .. } | Stage::Ended => silent,
+            Stage::Transferring { .. } => silent,
+            Stage::Ended { since } => since + config.finish_timeout,
         };
         let stragglers = self.short_since.map(|since| since + STRAGGLERS);
         [stragglers, self.answers.due()]
@@ -201,7 +206,7 @@ impl Session {
         self.answers.handle_timeout(now);
         let is_late = |since: Instant| since + STRAGGLERS <= now;
         if self.short_since.is_some_and(is_late) {
-            return self.give_up_stragglers();
+            return self.give_up_stragglers(now);
         }
         let silent = self.heard_at + config.sender_timeout <= now;
         match &mut self.stage {
@@ -214,46 +219,50 @@ impl Session {
                 *ask_at = now + KEEPALIVE;
                 Step::Ask
             }
-            // Once everything has arrived the sender is not needed any more.
             Stage::Transferring { .. } if silent => Step::Failed(Failure::Silent {
                 waited: now - self.heard_at,
                 received: self.contiguous(),
             }),
-            Stage::Ended if silent => {
-                self.heard_at = now;
+            // Once everything has arrived the sender is not needed any more.
+            Stage::Ended { since } if *since + config.finish_timeout <= now => {
+                let waited = now - *since;
+                Step::Failed(Failure::NotFinished { waited })
+            }
+            Stage::Waiting { .. } | Stage::Transferring { .. } | Stage::Ended { .. } => {
                 Step::Nothing
             }
-            Stage::Waiting { .. } | Stage::Transferring { .. } | Stage::Ended => Step::Nothing,
         }
     }
 
-    /// Takes a message of the sender.
+    /// Takes a message of the sender, with its tag.
     pub(super) fn handle<'d>(
         &mut self,
         now: Instant,
-        message: &Message<'d>,
+        (message, tag): (&Message<'d>, u16),
         stats: &mut Stats,
     ) -> (Option<Block<'d>>, Step) {
-        self.heard_at = now;
-        if self.is_restarted(now, message) {
-            let received = self.contiguous();
-            return (None, Step::Failed(Failure::Restarted { received }));
+        if self.is_restarted(now, message, tag) {
+            return (None, self.restarted());
         }
+        if tag != self.tag() && !self.is_greeting(message) {
+            // Of a transfer before this one, or after it.
+            stats.foreign += 1;
+            return (None, Step::Nothing);
+        }
+        self.heard_at = now;
         if let Some(step) = self.come_late(now, message) {
             return (None, step);
         }
         let result = match message {
             // Blocks of this transfer there are no more.
-            Message::Data(_) | Message::Fec(_) if self.stage == Stage::Ended => {
-                (None, Step::Nothing)
-            }
+            Message::Data(_) | Message::Fec(_) if self.is_over() => (None, Step::Nothing),
             Message::Data(data) => self.data(data, stats),
             Message::Fec(fec) if fec.slice_bytes == 0 => (None, self.end_without_request(fec)),
             Message::Fec(fec) => self.fec(fec, stats),
             Message::ReqAck(request) => (None, self.request(now, request, stats)),
             Message::Hello(_) if self.is_waiting() && !self.is_silent() => (None, Step::Ask),
             Message::ConnectReply(reply) if self.is_waiting() && !self.is_silent() => {
-                (None, self.reconnect(reply))
+                (None, self.reconnect(reply, tag))
             }
             Message::Hello(_) | Message::ConnectReply(_) => (None, Step::Nothing),
             _ => {
@@ -289,6 +298,17 @@ impl Session {
         matches!(self.stage, Stage::Waiting { .. })
     }
 
+    /// Whether everything has arrived.
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Ended { .. })
+    }
+
+    /// Whether a message may begin a transfer, while this one has not begun.
+    fn is_greeting(&self, message: &Message<'_>) -> bool {
+        let greets = matches!(message, Message::Hello(_) | Message::ConnectReply(_));
+        greets && self.is_waiting()
+    }
+
     /// Deals with a transfer that was under way before this receiver came: the step to take, if
     /// there is nothing else to be done with the message.
     fn come_late(&mut self, now: Instant, message: &Message<'_>) -> Option<Step> {
@@ -304,106 +324,15 @@ impl Session {
         }
     }
 
-    /// The end of a stream that nobody asks about.
-    fn end_without_request(&mut self, fec: &Fec<'_>) -> Step {
-        if !self.is_silent() {
-            return Step::Nothing;
-        }
-        match self.window.ask(fec.slice, 0, false) {
-            Status::Abandoned => self.data_lost(fec.slice),
-            _ => self.progress(),
-        }
-    }
-
-    /// What was missing at the end has not come.
-    fn give_up_stragglers(&mut self) -> Step {
-        self.short_since = None;
-        let end = self.window.number().saturating_add(2);
-        self.data_lost(end)
-    }
-
-    /// Slices before those that are in flight with `slice` can't be had any more.
-    fn data_lost(&mut self, slice: u32) -> Step {
-        let offset = self.contiguous();
-        match self.window.pass_over(slice) {
-            true => Step::DataLost { offset },
-            false if self.is_silent() => Step::Failed(Failure::DataLost { received: offset }),
-            false => self.dropped(),
-        }
-    }
-
-    /// Whether a message shows that the sender has begun another transfer, be it of the same image:
-    /// its blocks must not be mixed with those of this one.
-    fn is_restarted(&mut self, now: Instant, message: &Message<'_>) -> bool {
+    /// Whether a message shows that the sender has begun another transfer.
+    fn is_restarted(&mut self, now: Instant, message: &Message<'_>, tag: u16) -> bool {
         let Stage::Transferring { since } = self.stage else {
             return false;
         };
-        let slice = match message {
-            Message::Hello(hello) => {
-                return hello.kind != HelloKind::Streaming && now.since(since) >= HELLO_DELAY;
-            }
-            Message::Data(data) => data.slice,
-            Message::Fec(fec) => fec.slice,
-            Message::ReqAck(request) => request.slice,
-            _ => return false,
-        };
-        self.ancient = match self.window.is_ancient(slice) {
-            true => self.ancient.saturating_add(1),
-            false => 0,
-        };
-        self.ancient >= ANCIENT_LIMIT
-    }
-
-    fn data<'d>(&mut self, data: &Data<'d>, stats: &mut Stats) -> (Option<Block<'d>>, Step) {
-        let place = |window: &mut Window| {
-            window.place(data.slice, data.slice_bytes, data.block, data.payload.len())
-        };
-        let entered = self.enter(data.slice, data.slice_bytes, data.payload, place, stats);
-        stats.blocks += u64::from(entered.0.is_some());
-        entered
-    }
-
-    fn fec<'d>(&mut self, fec: &Fec<'d>, stats: &mut Stats) -> (Option<Block<'d>>, Step) {
-        let place = |window: &mut Window| window.place_fec(fec);
-        let entered = self.enter(fec.slice, fec.slice_bytes, fec.payload, place, stats);
-        stats.fec_blocks += u64::from(entered.0.is_some());
-        entered
-    }
-
-    /// Enters a block of either sort by `place`.
-    fn enter<'d>(
-        &mut self,
-        slice: u32,
-        slice_bytes: u32,
-        payload: &'d [u8],
-        place: impl Fn(&mut Window) -> Placement,
-        stats: &mut Stats,
-    ) -> (Option<Block<'d>>, Step) {
-        let mut placement = place(&mut self.window);
-        let mut lost = None;
-        if placement == Placement::Abandoned {
-            match self.data_lost(slice) {
-                step @ Step::DataLost { .. } => lost = Some(step),
-                step => return (None, step),
-            }
-            placement = place(&mut self.window);
-        }
-        let mut block = None;
-        match placement {
-            Placement::New { offset, len } => {
-                block = payload.get(..len).map(|payload| Block { offset, payload });
-            }
-            Placement::Duplicate => stats.duplicates += 1,
-            Placement::NoRoom | Placement::Unplaced => stats.no_room += 1,
-            Placement::Invalid => stats.invalid += 1,
-            Placement::Abandoned => return (None, self.dropped()),
-            Placement::TooLarge => return (None, self.too_large(slice_bytes)),
-        }
-        let step = match placement {
-            Placement::Duplicate | Placement::Invalid => Step::Nothing,
-            _ => self.progress(),
-        };
-        (block, lost.unwrap_or(step))
+        let window = &self.window;
+        self.origin.is_over((message, tag), (since, now), |slice| {
+            window.is_ancient(slice)
+        })
     }
 
     fn request(&mut self, now: Instant, request: &ReqAck, stats: &mut Stats) -> Step {
@@ -417,12 +346,13 @@ impl Session {
         let status = self
             .window
             .ask(request.slice, request.slice_bytes, is_asked);
-        let is_over = self.stage == Stage::Ended;
-        if is_over && !matches!(status, Status::End | Status::Complete) {
+        if self.is_over() && !matches!(status, Status::End | Status::Complete) {
             return Step::Nothing;
         }
         match status {
             Status::Abandoned if self.is_silent() => return self.data_lost(request.slice),
+            // The sender counts on a slice that was never acknowledged: it means another one.
+            Status::Incomplete(_) if !is_asked && self.is_counted_on() => return self.restarted(),
             _ if !is_asked => {}
             Status::Complete | Status::Incomplete(_) => self.answers.queue(asked),
             Status::End | Status::NotYet => self.answers.keep_back(now, asked),
@@ -450,22 +380,30 @@ impl Session {
                     slice: self.window.first(),
                 }
             }
-            Stage::Transferring { .. } | Stage::Ended => Step::Nothing,
+            Stage::Transferring { .. } | Stage::Ended { .. } => Step::Nothing,
         }
+    }
+
+    /// Whether a sender that shows this receiver as ready has heard it say so: one that came late
+    /// is shown so at slices from before.
+    fn is_counted_on(&self) -> bool {
+        !self.is_silent() && !self.window.is_late()
     }
 
     fn ended(&mut self) -> Step {
         if self.window.is_joining() {
             return Step::Failed(Failure::JoinedTooLate);
         }
-        self.stage = Stage::Ended;
+        self.stage = Stage::Ended {
+            since: self.heard_at,
+        };
         Step::Ended {
             bytes: self.contiguous(),
         }
     }
 
     /// The sender answers again: it was asked twice, or it was restarted.
-    fn reconnect(&mut self, reply: &ConnectReply) -> Step {
+    fn reconnect(&mut self, reply: &ConnectReply, tag: u16) -> Step {
         let Ok(number) = u16::try_from(reply.receiver) else {
             return Step::Failed(Failure::Refused);
         };
@@ -477,7 +415,14 @@ impl Session {
             self.window = Window::new(block_size, self.capacity, Loss::Answered);
         }
         self.number = Some(number);
+        self.origin = Origin::new(tag);
         self.learn_group(reply.data_address)
+    }
+
+    fn restarted(&self) -> Step {
+        Step::Failed(Failure::Restarted {
+            received: self.contiguous(),
+        })
     }
 
     fn dropped(&self) -> Step {

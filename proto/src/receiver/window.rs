@@ -63,6 +63,17 @@ pub(super) enum Loss {
     Ignored,
 }
 
+/// What came of giving up what is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// It is passed over.
+    Over,
+    /// The caller's memory has no room for the zeroes yet.
+    NotYet,
+    /// It can't be passed over.
+    Never,
+}
+
 /// A receiver that joined late, and has no slice yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joining {
@@ -98,6 +109,8 @@ pub(super) struct Window {
     repairs: Deque<Repair, MAX_REPAIRS>,
     /// Bytes that were passed over, as far as they are known.
     lost: u64,
+    /// Slices of unknown length that were passed over.
+    lost_slices: u32,
 }
 
 impl Window {
@@ -116,6 +129,7 @@ impl Window {
             slices: Default::default(),
             repairs: Deque::new(),
             lost: 0,
+            lost_slices: 0,
         }
     }
 
@@ -153,6 +167,16 @@ impl Window {
     /// Bytes that were passed over, as far as it is known how many they were.
     pub(super) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Slices of unknown length that were passed over.
+    pub(super) fn lost_slices(&self) -> u32 {
+        self.lost_slices
+    }
+
+    /// Whether the stream does not begin with the sender's first slice.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// Stream offset up to which every byte has arrived.
@@ -233,34 +257,35 @@ impl Window {
     }
 
     /// Gives up what is missing of the slices that can't be in flight any more when `slice` is, or
-    /// of the oldest if it is; false if that is not to be.
-    pub(super) fn pass_over(&mut self, slice: u32) -> bool {
+    /// of the oldest if it is.
+    pub(super) fn pass_over(&mut self, slice: u32) -> Passed {
         if self.loss != Loss::Ignored {
-            return false;
+            return Passed::Never;
         }
         loop {
             let is_any_known = self.slices.iter().any(Slice::is_known);
             if !is_any_known {
+                self.lost_slices += slice.saturating_sub(self.number);
                 self.number = self.number.max(slice);
             } else if !self.pass_over_oldest() {
-                return false;
+                return Passed::NotYet;
             }
             if matches!(self.index(slice), Index::Past | Index::InFlight(_)) {
-                return true;
+                return Passed::Over;
             }
         }
     }
 
+    /// Puts zeroes where the oldest slice's missing blocks would be; false without room for them.
     fn pass_over_oldest(&mut self) -> bool {
-        let extent = self.extent(0, self.base);
-        let received = *self.slices[0].received();
-        if self
-            .repairs
-            .push_back(Repair::zero(extent, received))
-            .is_err()
-        {
+        let has_room = matches!(self.room(0), Room::At(_)) && !self.repairs.is_full();
+        if !has_room {
             return false;
         }
+        let extent = self.extent(0, self.base);
+        let received = *self.slices[0].received();
+        let _ = self.repairs.push_back(Repair::zero(extent, received));
+        self.lost_slices += u32::from(!self.slices[0].is_known());
         let blocks = geometry::blocks_in(extent.bytes, self.block_size) as u16;
         self.lost += (0..blocks)
             .filter(|&block| !received.contains(usize::from(block)))

@@ -87,6 +87,10 @@ impl Sender {
         let State::Transferring(transfer) = &mut self.state else {
             return None;
         };
+        // Receivers have one port. And who never answered would hold the others up again.
+        if address.port() != self.config.port_base || self.roster.is_mute(address) {
+            return None;
+        }
         if !self.invitations.accept(address) {
             return None;
         }

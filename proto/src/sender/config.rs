@@ -36,6 +36,10 @@ pub struct Config {
     /// How long a receiver that is waited for may say nothing before it is dropped; `None` for as
     /// long as `retries_until_drop` takes. Default 5 s.
     pub drop_after: Option<Duration>,
+    /// How long a receiver may take for one slice, counted from the first REQACK, before it is
+    /// dropped though it is alive; `None` for as long as it likes. Default 30 s. The end has limits
+    /// of its own (docs/protocol.md, "Waits").
+    pub stall_limit: Option<Duration>,
     /// Forward error correction; `None`, the default, for none.
     pub fec: Option<Layout>,
     /// Transfers without a way back: nobody connects, nobody is asked.
@@ -45,6 +49,9 @@ pub struct Config {
     pub streaming: Option<u16>,
     /// Most bits a second, counted as IP packets; `None`, the default, for no limit.
     pub max_bitrate: Option<u64>,
+    /// What tells this transfer from others; to be chosen at random. Default 0, which tells nothing
+    /// (docs/protocol.md, "Transfer tag").
+    pub tag: u16,
 }
 
 impl Default for Config {
@@ -60,10 +67,12 @@ impl Default for Config {
             start: StartRules::default(),
             retries_until_drop: 200,
             drop_after: Some(Duration::from_secs(5)),
+            stall_limit: Some(Duration::from_secs(30)),
             fec: None,
             asynchronous: false,
             streaming: None,
             max_bitrate: None,
+            tag: 0,
         }
     }
 }

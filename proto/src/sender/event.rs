@@ -35,11 +35,16 @@ pub enum Standing {
     Connected,
     /// It acknowledged the whole stream.
     Completed,
+    /// It came after the start, and acknowledged the stream from there on.
+    Partial,
     /// It sent DISCONNECT before it had acknowledged the whole stream.
     Left,
     /// It answered, but did not get all of a slice in
     /// [so many rounds](super::Config::retries_until_drop), and the transfer goes on without it.
     Dropped,
+    /// It took [too long](super::Config::stall_limit) for a slice, and the transfer goes on without
+    /// it.
+    Stalled,
     /// It was silent for [too long](super::Config::drop_after), and the transfer goes on without
     /// it.
     Silent,
@@ -54,6 +59,8 @@ pub struct Outcome {
     /// Receivers that acknowledged the whole stream: none of an asynchronous transfer, where nobody
     /// can.
     pub completed: u16,
+    /// Receivers that came after the start, and acknowledged the stream from there on.
+    pub partial: u16,
     /// Receivers that took part and did not.
     pub lost: u16,
     /// Stream bytes that every remaining receiver acknowledged.

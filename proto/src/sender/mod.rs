@@ -228,6 +228,12 @@ impl Sender {
         if buffer.len() < wire::MAX_CONTROL_LEN {
             return None;
         }
+        let transmit = self.next_transmit(now, buffer)?;
+        wire::set_tag(buffer, self.config.tag);
+        Some(transmit)
+    }
+
+    fn next_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
         if let Some(address) = self.invitations.poll() {
             let hello = Message::Hello(self.hello(HelloKind::Streaming));
             return emit(address, &hello, buffer);
@@ -245,7 +251,7 @@ impl Sender {
                     return None;
                 }
                 self.start();
-                self.poll_transmit(now, buffer)
+                self.next_transmit(now, buffer)
             }
             State::Transferring(transfer) => {
                 transfer.retire(now);
@@ -394,12 +400,19 @@ impl Sender {
 
     fn outcome(&self, bytes: u64) -> Outcome {
         let left = self.roster.count(Standing::Left);
-        let gone = [Standing::Dropped, Standing::Silent, Standing::Restarted]
+        let gone = [
+            Standing::Dropped,
+            Standing::Stalled,
+            Standing::Silent,
+            Standing::Restarted,
+        ];
+        let gone: u16 = gone
             .map(|standing| self.roster.count(standing))
             .iter()
-            .sum::<u16>();
+            .sum();
         Outcome {
             completed: self.roster.count(Standing::Completed),
+            partial: self.roster.count(Standing::Partial),
             lost: left.saturating_sub(self.absent + self.roster.passers_by()) + gone,
             bytes,
         }

@@ -91,7 +91,12 @@ impl Reports {
     pub(super) fn are_settled(&self, roster: &Roster) -> bool {
         let missing = self.givers.difference(&self.complete);
         let mut standings = missing.iter().map(|index| roster.standing(index));
-        let is_awaited = |s| matches!(s, Some(Standing::Completed | Standing::Left));
+        let is_awaited = |s| {
+            matches!(
+                s,
+                Some(Standing::Completed | Standing::Partial | Standing::Left)
+            )
+        };
         let is_to_acknowledge = self.stranger.is_some() || !self.to_acknowledge.is_empty();
         !is_to_acknowledge && !standings.any(is_awaited)
     }

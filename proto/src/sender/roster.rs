@@ -131,7 +131,16 @@ impl Roster {
         u16::try_from(count).unwrap_or(MAX_RECEIVERS)
     }
 
-    /// Changes a receiver's standing. One that [completed](Standing::Completed) keeps that.
+    /// A receiver has acknowledged the end.
+    pub(super) fn complete(&mut self, number: u16) {
+        let standing = match self.late.contains(usize::from(number)) {
+            true => Standing::Partial,
+            false => Standing::Completed,
+        };
+        self.set(number, standing);
+    }
+
+    /// Changes a receiver's standing. One that has acknowledged the end keeps that.
     pub(super) fn set(&mut self, number: u16, standing: Standing) {
         let index = usize::from(number);
         let Some(Entry {
@@ -140,7 +149,8 @@ impl Roster {
         else {
             return;
         };
-        if *current == standing || *current == Standing::Completed {
+        let is_kept = matches!(current, Standing::Completed | Standing::Partial);
+        if *current == standing || is_kept {
             return;
         }
         *current = standing;
@@ -172,6 +182,14 @@ impl Roster {
     /// Whether a receiver has answered a request.
     pub(super) fn has_answered(&self, number: u16) -> bool {
         self.answered.contains(usize::from(number))
+    }
+
+    /// Whether this receiver was dropped since it never answered anything.
+    pub(super) fn is_mute(&self, address: SocketAddrV4) -> bool {
+        self.number(address).is_some_and(|number| {
+            let standing = self.standing(usize::from(number));
+            standing == Some(Standing::Silent) && !self.has_answered(number)
+        })
     }
 
     /// Notes that a receiver which had answered asks for a connection again. True if it has been
@@ -218,6 +236,13 @@ impl Roster {
             if heard_at.is_some_and(|heard_at| now.since(heard_at.max(asked_at)) >= limit) {
                 self.set(index as u16, Standing::Silent);
             }
+        }
+    }
+
+    /// Drops those of `awaited`, who have taken too long.
+    pub(super) fn drop_stalled(&mut self, awaited: &BitSet) {
+        for index in self.connected.intersection(awaited).iter() {
+            self.set(index as u16, Standing::Stalled);
         }
     }
 

@@ -14,7 +14,7 @@ use super::roster::Roster;
 use super::size::SliceSize;
 use super::slice::{Answer, Piece, Slice};
 use super::wait::AnswerWait;
-use super::{Encode, FecBlock, Standing, Stats, Transmit, emit};
+use super::{Encode, FecBlock, Stats, Transmit, emit};
 use crate::bits::{self, BitSet};
 use crate::fec::Layout;
 use crate::geometry;
@@ -35,6 +35,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long a receiver may be silent at the end. Chosen (docs/protocol.md, "Waits"): disks flush
 /// then, and nobody else is held up.
 const END_GRACE: Duration = Duration::from_secs(30);
+
+/// How long the end may take in all. Chosen (docs/protocol.md, "Waits"): a large disk is read back.
+const END_LIMIT: Duration = Duration::from_secs(3600);
 
 /// How often the end is said if nobody is to answer, and how far apart. Chosen (docs/protocol.md,
 /// "Async").
@@ -60,6 +63,7 @@ pub(super) struct Transfer {
     streaming: Option<u16>,
     retries_until_drop: u32,
     drop_after: Option<Duration>,
+    stall_limit: Option<Duration>,
     addresses: Addresses,
     /// The slices in flight, oldest first.
     slices: Deque<Slice, IN_FLIGHT>,
@@ -93,6 +97,7 @@ impl Transfer {
             streaming: config.streaming,
             retries_until_drop: config.retries_until_drop,
             drop_after: config.drop_after,
+            stall_limit: config.stall_limit,
             addresses,
             slices: Deque::new(),
             to_encode: Deque::new(),
@@ -371,7 +376,7 @@ impl Transfer {
         let answer = match message {
             Message::Ok(ok) => self.find(ok.slice).map(|slice| {
                 if slice.is_end() {
-                    roster.set(number, Standing::Completed);
+                    roster.complete(number);
                 }
                 slice.ok(number)
             }),
@@ -397,15 +402,25 @@ impl Transfer {
         if self.asynchronous || !is_overdue {
             return;
         }
-        if let (Some(limit), Some(asked_at)) = (self.drop_after, front.asked_at()) {
+        let asked_at = front.asked_at().unwrap_or(now);
+        if let Some(limit) = self.drop_after {
             let limit = match front.is_end() {
                 true => limit.max(END_GRACE),
                 false => limit,
             };
             roster.drop_silent(&awaited, asked_at, now, limit);
         }
+        let limit = match front.is_end() {
+            true => Some(END_LIMIT),
+            false => self.stall_limit,
+        };
+        if limit.is_some_and(|limit| asked_at + limit <= now) {
+            roster.drop_stalled(&awaited);
+        }
+        // At the end nobody else is held up, and who shows that it is alive may go on.
+        let counts = !front.is_end() || self.drop_after.is_none();
         let audience = front.audience(roster.connected());
-        if let Some(keep) = front.kept_at_limit(&audience, self.retries_until_drop) {
+        if counts && let Some(keep) = front.kept_at_limit(&audience, self.retries_until_drop) {
             let others = roster.connected().difference(&audience);
             roster.drop_all_but(&keep.union(&others));
         }

@@ -26,6 +26,7 @@ mod report;
 mod reqack;
 mod retransmit;
 mod signal;
+mod tag;
 
 pub use capabilities::Capabilities;
 pub use connect::{ConnectReply, ConnectReq};
@@ -40,6 +41,7 @@ pub use report::{MAX_LABEL_LEN, MAX_MESSAGE_LEN, Report, State, Verified};
 pub use reqack::ReqAck;
 pub use retransmit::Retransmit;
 pub use signal::Signal;
+pub use tag::{set_tag, tag};
 
 /// Bytes that hold any message but DATA and FEC: what a buffer for transmitting or receiving
 /// control messages needs. REPORT is the longest of them.

@@ -16,6 +16,7 @@ mod host;
 mod network;
 mod random;
 mod reports;
+mod takeover;
 mod world;
 
 use std::time::Duration;
@@ -60,6 +61,7 @@ fn a_perfect_network_carries_each_block_once() {
         world.outcome,
         Some(Outcome {
             completed: 4,
+            partial: 0,
             lost: 0,
             bytes: 1_000_001
         })
@@ -189,6 +191,7 @@ fn p3_without_a_limit_in_time_a_dead_receiver_costs_what_the_retries_allow() {
             let mut scenario = Scenario::new(11, 8, 2_000_000).conditions(rough(1.0));
             scenario.sender.retries_until_drop = retries;
             scenario.sender.drop_after = None;
+            scenario.sender.stall_limit = None;
             scenario.sender.duplex = duplex;
             let mut world = scenario.build();
             world.run_to_start();
@@ -260,6 +263,7 @@ fn p3_a_disk_that_fails_takes_its_machine_out_at_once() {
         world.outcome.unwrap(),
         Outcome {
             completed: 3,
+            partial: 0,
             lost: 1,
             bytes: 2_000_000
         }

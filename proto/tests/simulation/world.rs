@@ -109,6 +109,7 @@ pub struct World {
     /// A digest of every datagram that arrived anywhere, and when.
     trace: DefaultHasher,
     image: Vec<u8>,
+    first_image: Option<Vec<u8>>,
     network: Network,
     /// Each receiver's links, down and up.
     links: Vec<(Link, Link)>,
@@ -143,6 +144,7 @@ impl World {
             sender_dies_at: None,
             trace: DefaultHasher::new(),
             image: scenario.image,
+            first_image: None,
             network: Network::new(scenario.seed ^ 0x5eed),
             links: vec![(Link::new(scenario.down), Link::new(scenario.up)); scenario.receivers],
             sender_free_at: now,
@@ -338,6 +340,23 @@ impl World {
             }
             self.deliver(&datagram);
         }
+    }
+
+    /// Puts another sender, of another image, in the sender's place, as of now.
+    pub fn replace_sender(&mut self, config: sender::Config, image: Vec<u8>) {
+        self.fec = config.fec;
+        self.block_size = config.block_size;
+        self.sender = Box::new(Sender::new(config, self.now));
+        self.sender.supply(image.len() as u64, true);
+        self.first_image = Some(std::mem::replace(&mut self.image, image));
+        self.outcome = None;
+        self.started_at = None;
+        self.encoded.clear();
+    }
+
+    /// The image of the sender that was replaced.
+    pub fn first_image(&self) -> Option<&Vec<u8>> {
+        self.first_image.as_ref()
     }
 
     /// Puts a receiver in the place of one, as of now.

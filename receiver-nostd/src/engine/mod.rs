@@ -113,6 +113,17 @@ pub struct Report {
     /// Bytes that were lost and have zeroes in their place, as far as it is known how many
     /// ([`Config::ignore_lost_data`]).
     pub lost: u64,
+    /// Slices that nothing was heard of: what follows them is in the wrong place
+    /// ([`Config::ignore_lost_data`]).
+    pub lost_slices: u32,
+}
+
+impl Report {
+    /// Whether the whole stream was there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.first_slice == 0 && self.lost == 0 && self.lost_slices == 0
+    }
 }
 
 /// How far a transfer is.
@@ -379,6 +390,7 @@ impl<'m, D: Disk> Engine<'m, D> {
             format: self.pipeline.format().unwrap_or(Format::Raw),
             first_slice: self.first_slice,
             lost: self.receiver.stats().lost_bytes,
+            lost_slices: self.receiver.stats().lost_slices,
         }
     }
 }
