@@ -4,6 +4,9 @@
 //! transfer on one interface hears nothing of another on the next, and programs at the same port of
 //! different addresses get along. The socket at the interface's own address sends everything, hence
 //! peers see one and the same source address whatever a message's destination.
+//!
+//! Which group the data come to is for a sender to say, and so for anybody: there is a socket for
+//! one such group at a time.
 
 use std::error::Error;
 use std::fmt;
@@ -52,10 +55,20 @@ pub struct Endpoint {
     port: u16,
     sizes: BufferSizes,
     /// The first one is at the interface's own address.
-    sockets: Vec<UdpSocket>,
-    groups: Vec<Ipv4Addr>,
-    /// A bit for each socket that may have a datagram.
-    ready: u32,
+    listeners: Vec<Listener>,
+    /// The group that is followed, if there is a listener for that only.
+    followed: Option<Ipv4Addr>,
+    /// The listener whose turn it is.
+    next: usize,
+}
+
+/// A socket and what it listens to.
+#[derive(Debug)]
+struct Listener {
+    address: Ipv4Addr,
+    socket: UdpSocket,
+    /// Whether it may have a datagram.
+    is_ready: bool,
 }
 
 impl Endpoint {
@@ -74,16 +87,16 @@ impl Endpoint {
             interface: interface.clone(),
             port,
             sizes,
-            sockets: Vec::new(),
-            groups: Vec::new(),
-            ready: 0,
+            listeners: Vec::new(),
+            followed: None,
+            next: 0,
         };
         endpoint.listen(interface.address)?;
         if let Some(broadcast) = interface.broadcast {
             endpoint.listen(broadcast)?;
             endpoint.listen(Ipv4Addr::BROADCAST)?;
         }
-        let sending = SockRef::from(&endpoint.sockets[0]);
+        let sending = SockRef::from(&endpoint.listeners[0].socket);
         sending
             .set_broadcast(true)
             .and_then(|()| sending.set_multicast_if_v4(&interface.address))
@@ -92,34 +105,43 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Joins a multicast group on the interface. Another time is harmless, and so is an address
-    /// that is no group: what is sent to it arrives anyway, or can't.
+    /// Joins a multicast group on the interface, for as long as the endpoint is open. Another time
+    /// is harmless, and so is an address that is no group: what is sent to it arrives anyway, or
+    /// can't.
     ///
     /// # Errors
     /// [`EndpointError::Join`], or [`EndpointError::Bind`].
     pub fn join(&mut self, group: Ipv4Addr) -> Result<(), EndpointError> {
-        if !group.is_multicast() || self.groups.contains(&group) {
+        self.followed = self.followed.filter(|&followed| followed != group);
+        if !group.is_multicast() || self.is_listening(group) {
             return Ok(());
         }
-        self.listen(group)?;
-        let interface = InterfaceIndexOrAddress::Address(self.interface.address);
-        if let Some(socket) = self.sockets.last() {
-            SockRef::from(socket)
-                .join_multicast_v4_n(&group, &interface)
-                .map_err(|source| EndpointError::Join {
-                    group,
-                    interface: self.interface.clone(),
-                    source,
-                })?;
+        self.listen(group)
+    }
+
+    /// Joins a multicast group in place of the one that was followed before, which is left. Those
+    /// that were [joined](Self::join) stay.
+    ///
+    /// # Errors
+    /// [`EndpointError::Join`], or [`EndpointError::Bind`]; then no group is followed.
+    pub fn follow(&mut self, group: Ipv4Addr) -> Result<(), EndpointError> {
+        if self.followed == Some(group) {
+            return Ok(());
         }
-        self.groups.push(group);
+        if let Some(old) = self.followed.take() {
+            self.listeners.retain(|listener| listener.address != old);
+        }
+        if group.is_multicast() && !self.is_listening(group) {
+            self.listen(group)?;
+            self.followed = Some(group);
+        }
         Ok(())
     }
 
     /// Sends the parts as one datagram, without waiting.
     #[must_use]
     pub fn send(&self, destination: SocketAddrV4, parts: &[IoSlice<'_>]) -> Sent {
-        let sending = SockRef::from(&self.sockets[0]);
+        let sending = SockRef::from(&self.listeners[0].socket);
         loop {
             match sending.send_to_vectored(parts, &SockAddr::from(destination)) {
                 Ok(_) => return Sent::Done,
@@ -133,18 +155,17 @@ impl Endpoint {
 
     /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait): its
     /// source and its length in `buffer`, which should hold 65,535 bytes, since what does not fit
-    /// is lost.
+    /// is lost. Sockets take turns, so that a flood at one address keeps nothing out at another.
     #[must_use]
     pub fn receive(&mut self, buffer: &mut [u8]) -> Option<(SocketAddrV4, usize)> {
-        while self.ready != 0 {
-            let index = self.ready.trailing_zeros();
-            match self.sockets[index as usize].recv_from(buffer) {
+        while let Some(listener) = self.next_ready() {
+            match listener.socket.recv_from(buffer) {
                 Ok((len, SocketAddr::V4(from))) => return Some((from, len)),
                 Ok((_, SocketAddr::V6(_))) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Nothing more, or word of an earlier datagram's misfortune: either way the next
                 // wait tells if there is something.
-                Err(_) => self.ready &= !(1 << index),
+                Err(_) => listener.is_ready = false,
             }
         }
         None
@@ -153,29 +174,66 @@ impl Endpoint {
     /// Bytes that the system keeps for datagrams that have arrived.
     #[must_use]
     pub fn receive_buffer(&self) -> usize {
-        SockRef::from(&self.sockets[0])
+        SockRef::from(&self.listeners[0].socket)
             .recv_buffer_size()
             .unwrap_or(0)
     }
 
     pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().map(AsFd::as_fd)
+        self.listeners
+            .iter()
+            .map(|listener| listener.socket.as_fd())
     }
 
     pub(crate) fn sending(&self) -> BorrowedFd<'_> {
-        self.sockets[0].as_fd()
+        self.listeners[0].socket.as_fd()
     }
 
-    pub(crate) fn set_ready(&mut self, ready: u32) {
-        self.ready = ready;
+    /// Notes for each of the [sockets](Self::sockets) whether it may have a datagram.
+    pub(crate) fn set_ready(&mut self, ready: impl IntoIterator<Item = bool>) {
+        for (listener, is_ready) in self.listeners.iter_mut().zip(ready) {
+            listener.is_ready = is_ready;
+        }
     }
 
-    /// Opens a socket for datagrams to `address`.
+    /// The listener whose turn it is of those that may have a datagram.
+    fn next_ready(&mut self) -> Option<&mut Listener> {
+        let (earlier, later) = self.listeners.split_at(self.next.min(self.listeners.len()));
+        let is_ready = |listener: &Listener| listener.is_ready;
+        let index = match later.iter().position(is_ready) {
+            Some(place) => earlier.len() + place,
+            None => earlier.iter().position(is_ready)?,
+        };
+        self.next = index + 1;
+        self.listeners.get_mut(index)
+    }
+
+    fn is_listening(&self, address: Ipv4Addr) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| listener.address == address)
+    }
+
+    /// Opens a socket for datagrams to `address`, and joins it if it is a group.
     fn listen(&mut self, address: Ipv4Addr) -> Result<(), EndpointError> {
         let socket = self
             .open_socket(address)
             .map_err(|source| self.bind_error(address, source))?;
-        self.sockets.push(socket);
+        if address.is_multicast() {
+            let interface = InterfaceIndexOrAddress::Address(self.interface.address);
+            SockRef::from(&socket)
+                .join_multicast_v4_n(&address, &interface)
+                .map_err(|source| EndpointError::Join {
+                    group: address,
+                    interface: self.interface.clone(),
+                    source,
+                })?;
+        }
+        self.listeners.push(Listener {
+            address,
+            socket,
+            is_ready: false,
+        });
         Ok(())
     }
 
@@ -324,13 +382,86 @@ mod tests {
         );
     }
 
+    const CONTROL: Ipv4Addr = Ipv4Addr::new(233, 254, 1, 1);
+
+    /// The data group with this number.
+    fn group(number: u16) -> Ipv4Addr {
+        let [high, low] = number.to_be_bytes();
+        Ipv4Addr::new(233, 255, high, low)
+    }
+
+    /// Waits for a datagram.
+    fn receive_one(endpoint: &mut Endpoint) -> Option<Vec<u8>> {
+        let mut buffer = [0; 100];
+        let now = Clock::start().now();
+        let wake = Wake::At(now + Duration::from_secs(5));
+        wait(endpoint, &[], false, now, wake).unwrap();
+        let (_, len) = endpoint.receive(&mut buffer)?;
+        Some(buffer[..len].to_vec())
+    }
+
     #[test]
     fn a_group_is_joined_once() {
         let mut endpoint = any_port();
-        let group = Ipv4Addr::new(233, 254, 1, 1);
-        endpoint.join(group).unwrap();
-        endpoint.join(group).unwrap();
+        endpoint.join(CONTROL).unwrap();
+        endpoint.join(CONTROL).unwrap();
         endpoint.join(Ipv4Addr::LOCALHOST).unwrap();
-        assert_eq!(endpoint.sockets.len(), 2);
+        assert_eq!(endpoint.listeners.len(), 2);
+    }
+
+    #[test]
+    fn p6_of_many_groups_that_are_named_the_last_is_heard_and_no_other_kept() {
+        let (from, mut to) = (any_port(), any_port());
+        to.join(CONTROL).unwrap();
+        for number in 0..100 {
+            to.follow(group(number)).unwrap();
+        }
+        to.follow(group(99)).unwrap();
+        assert_eq!(to.listeners.len(), 3);
+        for (destination, text) in [(group(98), "left"), (group(99), "followed")] {
+            let parts = [IoSlice::new(text.as_bytes())];
+            let destination = SocketAddrV4::new(destination, to.port);
+            assert!(matches!(from.send(destination, &parts), Sent::Done));
+        }
+        assert_eq!(receive_one(&mut to).as_deref(), Some(&b"followed"[..]));
+    }
+
+    #[test]
+    fn a_group_that_was_joined_is_not_left_for_another_that_is_followed() {
+        let mut endpoint = any_port();
+        endpoint.follow(CONTROL).unwrap();
+        endpoint.join(CONTROL).unwrap();
+        for address in [group(1), CONTROL, Ipv4Addr::LOCALHOST] {
+            endpoint.follow(address).unwrap();
+        }
+        assert!(endpoint.is_listening(CONTROL));
+        assert_eq!(endpoint.listeners.len(), 2);
+    }
+
+    #[test]
+    fn any_number_of_sockets_is_waited_for() {
+        let (from, mut to) = (any_port(), any_port());
+        for number in 0..40 {
+            to.join(group(number)).unwrap();
+        }
+        let parts = [IoSlice::new(b"text")];
+        let destination = SocketAddrV4::new(group(39), to.port);
+        assert!(matches!(from.send(destination, &parts), Sent::Done));
+        assert_eq!(receive_one(&mut to).as_deref(), Some(&b"text"[..]));
+        assert_eq!(to.receive(&mut [0; 100]), None);
+    }
+
+    #[test]
+    fn a_flood_at_one_address_keeps_nothing_out_at_another() {
+        let (from, mut to) = (any_port(), any_port());
+        to.follow(group(1)).unwrap();
+        let own = Ipv4Addr::LOCALHOST;
+        for (address, text) in [(own, "flood"), (own, "flood"), (group(1), "data")] {
+            let parts = [IoSlice::new(text.as_bytes())];
+            let destination = SocketAddrV4::new(address, to.port);
+            assert!(matches!(from.send(destination, &parts), Sent::Done));
+        }
+        assert_eq!(receive_one(&mut to).as_deref(), Some(&b"flood"[..]));
+        assert_eq!(receive_one(&mut to).as_deref(), Some(&b"data"[..]));
     }
 }

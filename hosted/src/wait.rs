@@ -51,7 +51,7 @@ pub fn wait(
         Wake::Never => None,
     };
     let timeout = timeout.map(timespec);
-    let ready: u32 = {
+    let ready: Vec<bool> = {
         let mut polls: Vec<PollFd<'_>> = endpoint
             .sockets()
             .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
@@ -68,9 +68,8 @@ pub fn wait(
         }
         polls[..sockets]
             .iter()
-            .enumerate()
-            .filter(|(_, polled)| polled.revents().intersects(!PollFlags::OUT))
-            .fold(0, |ready, (index, _)| ready | 1 << index)
+            .map(|polled| polled.revents().intersects(!PollFlags::OUT))
+            .collect()
     };
     endpoint.set_ready(ready);
     Ok(())

@@ -282,7 +282,7 @@ impl Transfer<'_> {
             match event {
                 Event::Receiver(receiver::Event::Join { group }) => {
                     // Data may still come another way, as point-to-point does.
-                    if let Err(error) = self.endpoint.join(group) {
+                    if let Err(error) = self.endpoint.follow(group) {
                         observer.warning(&error);
                     }
                 }

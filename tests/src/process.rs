@@ -194,6 +194,35 @@ impl Running {
             .ok_or_else(|| LabError::wrong(format!("{path} has no VmHWM in kB")))
     }
 
+    /// The processor time that it has taken so far.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if it is gone, [`LabError::Wrong`] if the system doesn't tell.
+    pub fn processor_time(&self) -> Result<Duration, LabError> {
+        let path = format!("/proc/{}/stat", self.id());
+        let stat =
+            fs::read_to_string(&path).map_err(|e| LabError::io(format!("read {path}"), e))?;
+        // Behind the name, which is in brackets, fields 11 and 12: hundredths of a second of the
+        // program and of the system for it, on every architecture that Linux has left.
+        let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+        let times = fields.split_whitespace().skip(11).take(2);
+        let ticks: Result<Vec<u64>, _> = times.map(str::parse).collect();
+        match ticks.as_deref() {
+            Ok([own, system]) => Ok(Duration::from_millis((own + system) * 10)),
+            _ => Err(LabError::wrong(format!("{path} has no times: {stat}"))),
+        }
+    }
+
+    /// How many files, sockets and the like it has open.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if it is gone.
+    pub fn open_files(&self) -> Result<usize, LabError> {
+        let path = format!("/proc/{}/fd", self.id());
+        let files = fs::read_dir(&path).map_err(|e| LabError::io(format!("read {path}"), e))?;
+        Ok(files.count())
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

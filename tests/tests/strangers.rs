@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ironcast_tests::Kind::{Ours, Stock};
-use ironcast_tests::{Host, LabError, Program, Transfer, Transferring, image};
+use ironcast_tests::{Host, Lab, LabError, Program, Transfer, Transferring, image};
 use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -32,6 +32,21 @@ fn say(host: &Host, message: &[u8]) -> Result<(), LabError> {
         .collect();
     let script = format!("printf '{bytes}' > /dev/udp/10.77.0.1/9001");
     host.run("bash", &["-c", &script]).map(drop)
+}
+
+/// What a sender says to the first receiver that it has, naming the data group with this number.
+fn connect_reply(group: u8) -> String {
+    let padding = "00".repeat(12);
+    format!("0007000000000000000005b000000009ef0101{group:02x}{padding}")
+}
+
+/// Says something, in hexadecimal, to the lab's first receiver as a sender at `host` would.
+fn say_as_sender(host: &Host, messages: &[String]) -> Result<(), LabError> {
+    let from = format!("{}:9001", host.address());
+    let mut arguments = vec!["say", &from, "10.77.0.2:9000"];
+    arguments.extend(messages.iter().map(String::as_str));
+    host.run(env!("CARGO_BIN_EXE_lab-probe"), &arguments)
+        .map(drop)
 }
 
 fn fed(transfer: Transfer) -> Result<Transferring, LabError> {
@@ -182,5 +197,31 @@ fn a_receiver_that_was_restarted_does_not_hold_up_the_others() -> Result<(), Lab
         assert!(again.is_running(), "{}", again.log());
         assert_eq!(std::fs::metadata(&file).map_or(0, |file| file.len()), 0);
     }
+    Ok(())
+}
+
+#[test]
+fn p6_a_sender_that_names_group_after_group_gets_one_socket() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let folder = folder.path();
+    let lab = Lab::new()?;
+    let (host, rogue) = (lab.host("10.77.0.2")?, lab.host("10.77.0.66")?);
+    let receiver = Program::receiver(Ours)?.file(&folder.join("received"));
+    let mut receiver = receiver.start(&host, "receiver", folder)?;
+    receiver.wait_for("UDP receiver for", LIMIT)?;
+    // It listens once it has asked; till then nothing is heard.
+    while !receiver.log().contains("multicast on 239.1.1.0") {
+        assert!(receiver.is_running(), "{}", receiver.log());
+        say_as_sender(&rogue, &[connect_reply(0)])?;
+    }
+    let before = receiver.open_files()?;
+    let all: Vec<String> = (0..=255).map(connect_reply).collect();
+    say_as_sender(&rogue, &all)?;
+    receiver.wait_for("multicast on 239.1.1.255", LIMIT)?;
+    assert_eq!(receiver.open_files()?, before);
+    let busy = receiver.processor_time()?;
+    thread::sleep(Duration::from_secs(1));
+    let busy = receiver.processor_time()? - busy;
+    assert!(busy < Duration::from_millis(300), "it waited for {busy:?}");
     Ok(())
 }
