@@ -68,10 +68,11 @@ impl fmt::Display for Signal {
 
 /// Whoever decides when a transfer starts and when it is given up.
 pub trait Operator {
-    /// What becomes readable when there is a command.
+    /// What becomes readable when there is a command, and stays so until that is polled: whoever
+    /// waits for it and does not poll waits no more.
     fn wake_fds(&self) -> [Option<BorrowedFd<'_>>; 2];
 
-    /// The next command, without waiting for it.
+    /// The next command, without waiting for it. Each is given once.
     fn poll_command(&mut self) -> Option<Command>;
 
     /// The transfer has started: from now on there is nothing to start.
@@ -83,7 +84,7 @@ pub trait Operator {
 pub struct Console {
     /// Becomes readable with every signal.
     signals: UnixStream,
-    /// Number of the last signal, 0 before the first.
+    /// Number of the last signal that was not polled, or 0.
     received: Arc<AtomicUsize>,
     keyboard: Option<File>,
 }
@@ -96,6 +97,7 @@ impl Console {
     /// [`ConsoleError`] if the system does not hand the signals over.
     pub fn open(keyboard: bool, stdin_taken: bool) -> Result<Self, ConsoleError> {
         let (signals, other_end) = UnixStream::pair().map_err(ConsoleError)?;
+        signals.set_nonblocking(true).map_err(ConsoleError)?;
         let received = Arc::new(AtomicUsize::new(0));
         let again = Arc::new(AtomicBool::new(false));
         for signal in Signal::ALL {
@@ -123,10 +125,11 @@ impl Console {
         self.keyboard.is_some()
     }
 
-    /// The signal that arrived last, if any did.
-    #[must_use]
-    pub fn signal(&self) -> Option<Signal> {
-        let number = self.received.load(Ordering::Acquire);
+    /// The signal that arrived last, if any did since this was asked.
+    fn take_signal(&mut self) -> Option<Signal> {
+        // In this order: a signal that comes in between is taken now, and wakes in vain.
+        while matches!(self.signals.read(&mut [0; 16]), Ok(1..)) {}
+        let number = self.received.swap(0, Ordering::AcqRel);
         Signal::ALL
             .into_iter()
             .find(|signal| usize::from(signal.number()) == number)
@@ -159,7 +162,7 @@ impl Operator for Console {
     }
 
     fn poll_command(&mut self) -> Option<Command> {
-        match self.signal() {
+        match self.take_signal() {
             Some(signal) => Some(Command::Stop(signal)),
             None => self.key().then_some(Command::Start),
         }
@@ -207,19 +210,27 @@ fn is_in_background(keyboard: &File) -> bool {
 mod tests {
     use super::*;
 
+    /// Whether waiting for the console's signals ends at once.
+    fn wakes(console: &Console) -> bool {
+        let woken = console.wake_fds()[0].unwrap();
+        let mut polls = [PollFd::from_borrowed_fd(woken, PollFlags::IN)];
+        poll(&mut polls, Some(&Timespec::default())) == Ok(1)
+    }
+
     #[test]
-    fn a_signal_wakes_and_becomes_a_command() {
+    fn a_signal_wakes_until_it_was_polled_and_becomes_one_command() {
         let mut console = Console::open(false, false).unwrap();
         assert!(!console.has_keyboard());
         assert_eq!(console.poll_command(), None);
+        assert!(!wakes(&console));
         low_level::raise(SIGTERM).unwrap();
+        assert!(wakes(&console));
         assert_eq!(
             console.poll_command(),
             Some(Command::Stop(Signal::Terminate))
         );
-        let woken = console.wake_fds()[0].unwrap();
-        let mut polls = [PollFd::from_borrowed_fd(woken, PollFlags::IN)];
-        assert_eq!(poll(&mut polls, Some(&Timespec::default())), Ok(1));
+        assert!(!wakes(&console));
+        assert_eq!(console.poll_command(), None);
     }
 
     #[test]

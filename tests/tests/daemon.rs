@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ironcast_tests::Kind::{Ours, Stock};
-use ironcast_tests::{Host, Lab, LabError, Program, image};
+use ironcast_tests::{Host, Lab, LabError, Program, Transfer, image};
+use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -61,4 +62,22 @@ fn it_serves_until_it_is_ended() -> Result<(), LabError> {
         assert!(!pid_file.exists(), "{mode}: {}", daemon.log());
     }
     Ok(())
+}
+
+#[test]
+fn one_that_is_told_to_end_sends_on_without_haste() -> Result<(), LabError> {
+    let transfer = Transfer::new(Ours, &[Ours]).size(8_000_000).fed();
+    let mut transfer = transfer.sender_args(&["--daemon-mode"]).start()?;
+    transfer.feed(0, 4_000_000)?;
+    transfer.wait_received(2_000_000)?;
+    transfer.sender.signal(Signal::TERM)?;
+    let idle = Duration::from_secs(2);
+    std::thread::sleep(Duration::from_millis(200));
+    let before = transfer.sender.processor_time()?;
+    std::thread::sleep(idle);
+    let busy = transfer.sender.processor_time()? - before;
+    assert!(busy < idle / 4, "with nothing to send it took {busy:?}");
+    transfer.feed(4_000_000, 8_000_000)?;
+    transfer.end_feed();
+    transfer.demand_success()
 }
