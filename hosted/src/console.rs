@@ -3,16 +3,23 @@
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use ironcast_proto::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::termios::{isatty, tcgetpgrp};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
+
+/// How often a program in the background looks whether it is in the foreground again, which nothing
+/// tells it. Chosen: nobody who presses a key notices.
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What an operator may want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +79,10 @@ pub trait Operator {
     /// waits for it and does not poll waits no more.
     fn wake_fds(&self) -> [Option<BorrowedFd<'_>>; 2];
 
+    /// How soon to poll although nothing became readable, since there may be a command of which
+    /// nothing tells; `None` if there can't.
+    fn poll_interval(&self) -> Option<Duration>;
+
     /// The next command, without waiting for it. Each is given once.
     fn poll_command(&mut self) -> Option<Command>;
 
@@ -86,7 +97,16 @@ pub struct Console {
     signals: UnixStream,
     /// Number of the last signal that was not polled, or 0.
     received: Arc<AtomicUsize>,
-    keyboard: Option<File>,
+    keyboard: Option<Keyboard>,
+}
+
+/// Where a key may be pressed.
+#[derive(Debug)]
+struct Keyboard {
+    file: File,
+    /// Whether keys were pressed there that are another program's: this one is in the background
+    /// of its terminal, and to read them would stop it.
+    is_foreign: bool,
 }
 
 impl Console {
@@ -115,7 +135,7 @@ impl Console {
         Ok(Self {
             signals,
             received,
-            keyboard: keyboard.then(|| open_keyboard(stdin_taken)).flatten(),
+            keyboard: keyboard.then(|| Keyboard::open(stdin_taken)).flatten(),
         })
     }
 
@@ -140,14 +160,10 @@ impl Console {
         let Some(keyboard) = &mut self.keyboard else {
             return false;
         };
-        if !is_readable(keyboard) || is_in_background(keyboard) {
-            return false;
-        }
-        let mut keys = [0; 256];
-        match keyboard.read(&mut keys) {
-            Ok(1..) => true,
+        match keyboard.is_pressed() {
+            Ok(is_pressed) => is_pressed,
             // The end of it, or it broke: nobody can press a key there.
-            Ok(0) | Err(_) => {
+            Err(_) => {
                 self.keyboard = None;
                 false
             }
@@ -155,10 +171,47 @@ impl Console {
     }
 }
 
+impl Keyboard {
+    /// Stdin, or if that is `stdin_taken`, the terminal.
+    fn open(stdin_taken: bool) -> Option<Self> {
+        let file = match stdin_taken {
+            true => open_terminal("/dev/tty").ok()?,
+            false => open_stdin().ok()?,
+        };
+        Some(Self {
+            file,
+            is_foreign: false,
+        })
+    }
+
+    /// Whether a key was pressed since this was asked.
+    fn is_pressed(&mut self) -> io::Result<bool> {
+        let is_readable = is_readable(&self.file);
+        self.is_foreign = is_readable && is_in_background(&self.file);
+        if !is_readable || self.is_foreign {
+            return Ok(false);
+        }
+        match self.file.read(&mut [0; 256]) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(true),
+            // Another program at this keyboard was faster.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Operator for Console {
     fn wake_fds(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        let keyboard = self.keyboard.as_ref().map(AsFd::as_fd);
+        let keyboard = self.keyboard.as_ref();
+        let keyboard = keyboard.filter(|keyboard| !keyboard.is_foreign);
+        let keyboard = keyboard.map(|keyboard| keyboard.file.as_fd());
         [Some(self.signals.as_fd()), keyboard]
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        let keyboard = self.keyboard.as_ref()?;
+        keyboard.is_foreign.then_some(BACKGROUND_INTERVAL)
     }
 
     fn poll_command(&mut self) -> Option<Command> {
@@ -189,11 +242,25 @@ impl Error for ConsoleError {
     }
 }
 
-fn open_keyboard(stdin_taken: bool) -> Option<File> {
-    if stdin_taken {
-        return File::open("/dev/tty").ok();
+/// Stdin, if it is a terminal in a way that leaves alone how others read it.
+fn open_stdin() -> io::Result<File> {
+    let stdin = io::stdin();
+    if isatty(&stdin)
+        && let Ok(terminal) = open_terminal("/dev/stdin")
+    {
+        return Ok(terminal);
     }
-    Some(File::from(io::stdin().as_fd().try_clone_to_owned().ok()?))
+    Ok(File::from(stdin.as_fd().try_clone_to_owned()?))
+}
+
+/// A terminal that is never waited for: a key that is there may be gone when it is to be read, for
+/// programs share a terminal.
+fn open_terminal(path: &str) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
 }
 
 fn is_readable(file: &File) -> bool {
@@ -208,13 +275,31 @@ fn is_in_background(keyboard: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+
     use super::*;
 
-    /// Whether waiting for the console's signals ends at once.
+    /// Whether waiting for the console ends at once.
     fn wakes(console: &Console) -> bool {
-        let woken = console.wake_fds()[0].unwrap();
-        let mut polls = [PollFd::from_borrowed_fd(woken, PollFlags::IN)];
-        poll(&mut polls, Some(&Timespec::default())) == Ok(1)
+        let fds = console.wake_fds().into_iter().flatten();
+        let mut polls: Vec<PollFd<'_>> = fds
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        poll(&mut polls, Some(&Timespec::default())) != Ok(0)
+    }
+
+    /// A console with this keyboard.
+    fn at(file: File) -> Console {
+        Console {
+            keyboard: Some(Keyboard {
+                file,
+                is_foreign: false,
+            }),
+            ..Console::open(false, false).unwrap()
+        }
     }
 
     #[test]
@@ -231,6 +316,39 @@ mod tests {
         );
         assert!(!wakes(&console));
         assert_eq!(console.poll_command(), None);
+    }
+
+    #[test]
+    fn a_key_wakes_until_it_was_polled_and_a_keyboard_that_is_gone_never() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut console = at(File::from(OwnedFd::from(reader)));
+        assert_eq!(console.poll_command(), None);
+        writer.write_all(b"\n").unwrap();
+        assert!(wakes(&console));
+        assert_eq!(console.poll_command(), Some(Command::Start));
+        assert!(!wakes(&console) && console.has_keyboard());
+        drop(writer);
+        assert_eq!(console.poll_command(), None);
+        assert!(!wakes(&console) && !console.has_keyboard());
+    }
+
+    #[test]
+    fn keys_of_a_terminal_that_others_have_wake_nobody_and_are_looked_for_later() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let person = openpt(flags).unwrap();
+        unlockpt(&person).unwrap();
+        // No terminal of this process, so that it is never in its foreground.
+        let terminal = ioctl_tiocgptpeer(&person, flags).unwrap();
+        let mut console = at(File::from(terminal));
+        assert_eq!(console.poll_command(), None);
+        assert_eq!(console.poll_interval(), None);
+        File::from(person.try_clone().unwrap())
+            .write_all(b"ls\n")
+            .unwrap();
+        assert!(wakes(&console));
+        assert_eq!(console.poll_command(), None);
+        assert!(!wakes(&console) && console.has_keyboard());
+        assert_eq!(console.poll_interval(), Some(BACKGROUND_INTERVAL));
     }
 
     #[test]

@@ -219,14 +219,15 @@ impl Transfer<'_> {
             if observer.progress_due().is_some_and(|due| due <= now) {
                 observer.progress(&self.progress(now));
             }
+            let now = self.clock.now();
             let wake = if is_busy || !is_drained {
                 Wake::Now
             } else {
                 Wake::Never
                     .or_at(self.engine.poll_timeout())
                     .or_at(observer.progress_due())
+                    .or_at(operator.poll_interval().map(|interval| now + interval))
             };
-            let now = self.clock.now();
             let waker = self.waker.clone();
             let others = wake_fds(&waker, self.stopped, operator);
             wait(&mut self.endpoint, &others, false, now, wake).map_err(ReceiveError::Wait)?;

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
+use std::time::Duration;
 
 use ironcast_hosted::{Command, Operator, Signal};
 use rustix::process::{Pid, kill_process, setsid};
@@ -181,6 +182,10 @@ impl<O: Operator> Operator for Patient<'_, O> {
         self.operator.wake_fds()
     }
 
+    fn poll_interval(&self) -> Option<Duration> {
+        self.operator.poll_interval()
+    }
+
     fn poll_command(&mut self) -> Option<Command> {
         match self.operator.poll_command() {
             Some(Command::Stop(Signal::Terminate)) if self.is_transferring => {
@@ -206,6 +211,10 @@ mod tests {
     impl Operator for Signalled {
         fn wake_fds(&self) -> [Option<BorrowedFd<'_>>; 2] {
             [None, None]
+        }
+
+        fn poll_interval(&self) -> Option<Duration> {
+            None
         }
 
         fn poll_command(&mut self) -> Option<Command> {

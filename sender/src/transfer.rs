@@ -356,6 +356,7 @@ impl Transfer {
         };
         let wake = wake
             .or_at(observer.progress_due())
+            .or_at(operator.poll_interval().map(|interval| now + interval))
             .or_at(self.start_deadline);
         let [signals, keyboard] = operator.wake_fds();
         let encoder = self.encoder.as_ref().map(Encoder::wake_fd);

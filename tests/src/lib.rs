@@ -23,7 +23,7 @@ pub mod transfer;
 pub use error::LabError;
 pub use lab::{Counter, Direction, Host, Lab, Port, Tap};
 pub use machine::{BootOrder, DiskKind, Machine, MachineBuilder, Nic};
-pub use process::{Running, wait_exit};
+pub use process::{Running, processor_time, wait_exit};
 pub use programs::{Kind, Program, ironcast_efi, os_image};
 pub use pxe::{PxeServer, PxeSettings};
 pub use tool::find_tool;

@@ -34,6 +34,24 @@ pub fn wait_exit(child: &mut Child, timeout: Duration) -> Result<Option<ExitStat
     }
 }
 
+/// The processor time that the process with this number has taken so far.
+///
+/// # Errors
+/// [`LabError::Io`] if it is gone, [`LabError::Wrong`] if the system doesn't tell.
+pub fn processor_time(id: u32) -> Result<Duration, LabError> {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).map_err(|e| LabError::io(format!("read {path}"), e))?;
+    // Behind the name, which is in brackets, fields 11 and 12: hundredths of a second of the
+    // program and of the system for it, on every architecture that Linux has left.
+    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    let ticks: Result<Vec<u64>, _> = times.map(str::parse).collect();
+    match ticks.as_deref() {
+        Ok([own, system]) => Ok(Duration::from_millis((own + system) * 10)),
+        _ => Err(LabError::wrong(format!("{path} has no times: {stat}"))),
+    }
+}
+
 /// A program that runs, with its output in a log file. Killed and reaped on drop.
 #[derive(Debug)]
 pub struct Running {
@@ -197,20 +215,9 @@ impl Running {
     /// The processor time that it has taken so far.
     ///
     /// # Errors
-    /// [`LabError::Io`] if it is gone, [`LabError::Wrong`] if the system doesn't tell.
+    /// As of [`processor_time`].
     pub fn processor_time(&self) -> Result<Duration, LabError> {
-        let path = format!("/proc/{}/stat", self.id());
-        let stat =
-            fs::read_to_string(&path).map_err(|e| LabError::io(format!("read {path}"), e))?;
-        // Behind the name, which is in brackets, fields 11 and 12: hundredths of a second of the
-        // program and of the system for it, on every architecture that Linux has left.
-        let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
-        let times = fields.split_whitespace().skip(11).take(2);
-        let ticks: Result<Vec<u64>, _> = times.map(str::parse).collect();
-        match ticks.as_deref() {
-            Ok([own, system]) => Ok(Duration::from_millis((own + system) * 10)),
-            _ => Err(LabError::wrong(format!("{path} has no times: {stat}"))),
-        }
+        processor_time(self.id())
     }
 
     /// How many files, sockets and the like it has open.

@@ -76,7 +76,7 @@ fn one_that_is_told_to_end_sends_on_without_haste() -> Result<(), LabError> {
     let before = transfer.sender.processor_time()?;
     std::thread::sleep(idle);
     let busy = transfer.sender.processor_time()? - before;
-    assert!(busy < idle / 4, "with nothing to send it took {busy:?}");
+    assert!(busy < idle / 20, "with nothing to send it took {busy:?}");
     transfer.feed(4_000_000, 8_000_000)?;
     transfer.end_feed();
     transfer.demand_success()
