@@ -354,6 +354,17 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     parse_time(text, 1.0).ok_or_else(|| "not a time in seconds, such as 5, 0.5 or 500ms".to_owned())
 }
 
+/// Reads after how long without a word to give up, in seconds or another unit: 0 for not at all, or
+/// a second or more, for in less than that nobody can be told from one who is slow.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_silence(text: &str) -> Result<Duration, String> {
+    parse_time(text, 1.0)
+        .filter(|time| time.is_zero() || *time >= Duration::from_secs(1))
+        .ok_or_else(|| "not a time of 1 second or more, such as 5 or 2m, nor 0".to_owned())
+}
+
 /// Reads a number of milliseconds, which may have another unit: 500, 2s, 1m.
 ///
 /// # Errors
@@ -490,7 +501,11 @@ mod tests {
         }
         assert_eq!(parse_milliseconds("250"), parse_seconds("0.25"));
         assert_eq!(parse_milliseconds("2s"), parse_seconds("2"));
+        assert_eq!(parse_silence("0"), parse_seconds("0"));
+        assert_eq!(parse_silence("1500ms"), parse_seconds("1.5"));
+        assert!(parse_silence("999ms").is_err());
         for wrong in ["", "s", "-1", "nan", "inf", "1h", "1e40"] {
+            assert!(parse_silence(wrong).is_err(), "{wrong}");
             assert!(parse_seconds(wrong).is_err(), "{wrong}");
             assert!(parse_milliseconds(wrong).is_err(), "{wrong}");
         }

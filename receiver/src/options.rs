@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use ironcast_hosted::options::{
     self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_milliseconds,
-    parse_seconds,
+    parse_seconds, parse_silence,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
 use ironcast_proto::receiver::Config;
@@ -78,8 +78,9 @@ struct TimeOptions {
     #[arg(long, short = 's', value_name = "SECONDS", value_parser = parse_seconds)]
     start_timeout: Option<Duration>,
 
-    /// Give up if the sender says nothing for so many seconds during the transfer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    /// Give up if the sender says nothing for so many seconds during the transfer, 1 or more
+    /// [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_silence)]
     receive_timeout: Option<Duration>,
 
     /// Give up if what has arrived is not written so many seconds after the end [default: 3600]
@@ -146,13 +147,15 @@ impl Options {
 
     fn protocol(&self, interface: &Interface) -> Config {
         let default = Config::default();
+        // As with the stock receiver, 0 is as good as leaving an option out.
+        let set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
         Config {
             port_base: self.network.portbase,
             control_address: self.network.control_address(interface),
             exit_wait: self.time.exit_wait.unwrap_or(default.exit_wait),
-            sender_timeout: self.time.receive_timeout.unwrap_or(default.sender_timeout),
-            finish_timeout: self.time.finish_timeout.unwrap_or(default.finish_timeout),
-            start_timeout: self.time.start_timeout,
+            sender_timeout: set(self.time.receive_timeout).unwrap_or(default.sender_timeout),
+            finish_timeout: set(self.time.finish_timeout).unwrap_or(default.finish_timeout),
+            start_timeout: set(self.time.start_timeout),
             passive: self.forward.passive,
             ignore_lost_data: self.forward.ignore_lost_data,
             ..default
@@ -203,6 +206,15 @@ mod tests {
         assert_eq!(config.start_timeout, Some(Duration::from_secs(30)));
         assert_eq!(config.sender_timeout, Duration::from_secs(7));
         assert_eq!(protocol("-w 10").exit_wait, Duration::from_millis(10));
+    }
+
+    #[test]
+    fn no_time_to_wait_counts_as_not_given() {
+        let config = protocol("--receive-timeout 0 --start-timeout 0 --finish-timeout 0");
+        assert_eq!(config.sender_timeout, Duration::from_secs(60));
+        assert_eq!(config.start_timeout, None);
+        assert_eq!(config.finish_timeout, Config::default().finish_timeout);
+        assert!(parsed("--receive-timeout 0.5").is_err());
     }
 
     #[test]

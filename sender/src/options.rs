@@ -14,7 +14,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Parser};
 use ironcast_hosted::options::{
     self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_bitrate,
-    parse_milliseconds, parse_seconds,
+    parse_milliseconds, parse_seconds, parse_silence,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
 use ironcast_proto::fec::Layout;
@@ -160,7 +160,7 @@ struct DataOptions {
 
     /// Drop a receiver that is waited for when it has said nothing for so long; 0: only by
     /// --retries-until-drop. In seconds, at least one, or with a unit: 1500ms
-    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_drop_after)]
+    #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_silence)]
     drop_after: Duration,
 
     /// Drop a receiver that is alive, but has not got a slice so long after it was asked for it; 0:
@@ -261,7 +261,7 @@ impl Options {
             interface,
             ttl: self.network.ttl,
             send_buffer: self.data.sendbuf,
-            start_timeout: self.start.start_timeout,
+            start_timeout: self.start.timeout(),
         })
     }
 
@@ -311,19 +311,17 @@ fn random_tag() -> u16 {
     RandomState::new().build_hasher().finish() as u16 | 0x8000
 }
 
-/// The healthy show that they are alive several times in a second.
-fn parse_drop_after(text: &str) -> Result<Duration, String> {
-    let time = parse_seconds(text)?;
-    match time.is_zero() || time >= Duration::from_secs(1) {
-        true => Ok(time),
-        false => Err("it must be 1 s at least, or 0 for never".to_owned()),
-    }
+/// As with the stock sender, 0 is as good as leaving an option out.
+fn set(time: Option<Duration>) -> Option<Duration> {
+    time.filter(|time| !time.is_zero())
 }
 
 impl StartOptions {
-    /// As with the stock sender, 0 is as good as leaving an option out.
+    fn timeout(&self) -> Option<Duration> {
+        set(self.start_timeout)
+    }
+
     fn rules(&self) -> StartRules {
-        let set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
         let min_wait = set(self.min_wait);
         let min_receivers = self.min_receivers.filter(|&count| count > 0);
         StartRules {
@@ -466,6 +464,7 @@ mod tests {
         assert_eq!(protocol(line).start, StartRules::default());
         assert!(!parsed(line).unwrap().starts_by_itself());
         assert_eq!(protocol("-C 3 -W 0").start.min_receivers, Some(3));
+        assert_eq!(parsed("-T 0").unwrap().start.timeout(), None);
     }
 
     #[test]
@@ -532,8 +531,8 @@ mod tests {
     #[test]
     fn the_silent_are_dropped_after_5_seconds_unless_said_otherwise() {
         assert_eq!(protocol("").drop_after, Some(Duration::from_secs(5)));
-        let config = protocol("--drop-after 750ms");
-        assert_eq!(config.drop_after, Some(Duration::from_millis(750)));
+        let config = protocol("--drop-after 1500ms");
+        assert_eq!(config.drop_after, Some(Duration::from_millis(1500)));
         assert_eq!(protocol("--drop-after 0").drop_after, None);
     }
 
