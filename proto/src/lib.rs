@@ -15,4 +15,5 @@ pub mod geometry;
 pub mod receiver;
 pub mod sender;
 pub mod time;
+mod told;
 pub mod wire;

@@ -235,6 +235,29 @@ fn p4_a_sender_that_was_heard_and_never_answers_does_not_hide_others() {
     }
 }
 
+/// How many events there are when senders at these addresses say HELLO in turn, a thousand times.
+fn told(machine: &mut Machine, senders: &[u8]) -> usize {
+    let mut told = 0;
+    for _ in 0..1000 {
+        for &last in senders {
+            let sender = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, last), 9001);
+            machine.hear_from(sender, &hello());
+            told += std::iter::from_fn(|| machine.receiver.poll_event()).count();
+        }
+    }
+    told
+}
+
+#[test]
+fn p6_senders_that_say_hello_in_turn_are_told_of_once() {
+    assert_eq!(told(&mut Machine::new(), &[2, 3]), 2);
+    let mut connected = Machine::with_slices(1);
+    while connected.receiver.poll_event().is_some() {}
+    assert_eq!(told(&mut connected, &[2, 3]), 2);
+    let crowd: Vec<u8> = (2..=255).collect();
+    assert_eq!(told(&mut connected, &crowd), 6, "eight are told of at once");
+}
+
 #[test]
 fn p6_memory_without_end_does_not_overflow() {
     let config = Config {

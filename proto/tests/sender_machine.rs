@@ -8,7 +8,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use ironcast_proto::sender::{Config, Event, Outcome, Sender};
+use ironcast_proto::sender::{Addressing, Config, Event, Outcome, Sender};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::{Capabilities, ConnectReq, MAX_CONTROL_LEN, Message, SliceOk};
 
@@ -46,6 +46,25 @@ fn who_leaves_before_the_start_is_not_lost() {
     };
     let last = std::iter::from_fn(|| sender.poll_event()).last();
     assert_eq!(last, Some(Event::Finished(outcome)));
+}
+
+#[test]
+fn p6_receivers_that_find_no_place_are_told_of_once() {
+    let config = Config {
+        addressing: Addressing::PointToPoint,
+        ..Config::default()
+    };
+    let mut sender = Box::new(Sender::new(config, NOW));
+    hear(&mut sender, 1, &CONNECT);
+    while sender.poll_event().is_some() {}
+    let mut told = 0;
+    for _ in 0..100 {
+        for receiver in 2..=255 {
+            hear(&mut sender, receiver, &CONNECT);
+            told += std::iter::from_fn(|| sender.poll_event()).count();
+        }
+    }
+    assert_eq!(told, 8);
 }
 
 #[test]

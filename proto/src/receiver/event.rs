@@ -33,7 +33,8 @@ pub struct Transmit {
 /// Something that the caller should know or do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A sender's HELLO was heard; it has been asked for a connection.
+    /// A sender's HELLO was heard; it has been asked for a connection. Told of each sender once,
+    /// and of one more each 10 s at most when there are more than eight.
     Heard {
         /// The sender's address and port.
         sender: SocketAddrV4,
@@ -46,7 +47,8 @@ pub enum Event {
         /// Bytes in a block.
         block_size: u16,
     },
-    /// Another sender uses the same port. It is ignored.
+    /// Another sender uses the same port. It is ignored. Told as often as
+    /// [`Heard`](Self::Heard).
     Other {
         /// Its address and port.
         sender: SocketAddrV4,

@@ -33,10 +33,15 @@ impl Receiver {
     }
 
     /// Counts a message of someone else, and tells of another sender.
-    pub(super) fn meet_stranger(&mut self, from: SocketAddrV4, message: &Message<'_>) {
+    pub(super) fn meet_stranger(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        message: &Message<'_>,
+    ) {
         self.stats.foreign += 1;
         let is_sender = from.port() == self.sender_port() && matches!(message, Message::Hello(_));
-        if is_sender && self.other.replace(from) != Some(from) {
+        if is_sender && self.others.tell(now, from) {
             self.emit_event(Event::Other { sender: from });
         }
     }
@@ -55,7 +60,7 @@ impl Receiver {
             }
             return;
         }
-        if seeking.hear(from) {
+        if seeking.hear(now, from) {
             self.emit_event(Event::Heard { sender: from });
         }
         self.connect_to = Some(from);

@@ -30,6 +30,7 @@ pub use repair::Repair;
 pub use reporting::{Conclusion, Identity, Label, text};
 
 use crate::time::Instant;
+use crate::told::Told;
 use crate::wire::{self, Capabilities, ConnectReq, Message, State as ReportState};
 use leaving::Leaving;
 use reporting::Reporter;
@@ -85,8 +86,8 @@ pub struct Receiver {
     go: bool,
     /// A sender that is to be told that this receiver leaves it, and looks for another.
     parting: Option<SocketAddrV4>,
-    /// A sender that was heard beside this receiver's own.
-    other: Option<SocketAddrV4>,
+    /// Senders that were heard beside this receiver's own.
+    others: Told,
     reporter: Reporter,
 }
 
@@ -103,7 +104,7 @@ impl Receiver {
             connect_to: None,
             go: false,
             parting: None,
-            other: None,
+            others: Told::default(),
             reporter: Reporter::default(),
             config,
         }
@@ -148,7 +149,7 @@ impl Receiver {
                 self.state = State::Seeking(Seeking::new(now));
                 self.find_sender(now, (from, tag), &message);
             }
-            State::Connected(_) | State::Leaving(_) => self.meet_stranger(from, &message),
+            State::Connected(_) | State::Leaving(_) => self.meet_stranger(now, from, &message),
             State::Gone => {}
         }
         None

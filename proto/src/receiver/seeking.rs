@@ -7,6 +7,7 @@ use core::net::SocketAddrV4;
 
 use super::{Config, Failure};
 use crate::time::{Duration, Instant};
+use crate::told::Told;
 
 /// How long a receiver that was refused looks for another sender. Chosen (docs/protocol.md,
 /// "Rendezvous").
@@ -22,6 +23,8 @@ pub(super) struct Seeking {
     ask_at: Instant,
     /// The sender whose HELLO was heard last.
     heard: Option<SocketAddrV4>,
+    /// Those that were heard.
+    told: Told,
     /// Whether that sender was asked last, and not everyone: it may be gone.
     asked_heard: bool,
     /// A sender whose transfer is under way, and can be joined.
@@ -35,15 +38,17 @@ impl Seeking {
         Self {
             ask_at,
             heard: None,
+            told: Told::default(),
             asked_heard: false,
             streaming: None,
             refused: None,
         }
     }
 
-    /// Notes a sender; false if it is the one heard last.
-    pub(super) fn hear(&mut self, sender: SocketAddrV4) -> bool {
-        self.heard.replace(sender) != Some(sender)
+    /// Notes a sender; whether the caller is to be told of it.
+    pub(super) fn hear(&mut self, now: Instant, sender: SocketAddrV4) -> bool {
+        self.heard = Some(sender);
+        self.told.tell(now, sender)
     }
 
     /// Notes that a sender's transfer is under way, and can be joined.

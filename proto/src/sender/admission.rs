@@ -40,7 +40,9 @@ impl Sender {
             }
             None => {
                 self.to_refuse = Some(address);
-                self.refused = Some(address);
+                if self.refused.is_none() && self.told_refused.tell(now, address) {
+                    self.refused = Some(address);
+                }
             }
         }
     }

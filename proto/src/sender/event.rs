@@ -14,7 +14,8 @@ pub enum Event {
         /// What it is now.
         standing: Standing,
     },
-    /// A receiver was turned away: there are 1024 of them, or one under `--pointopoint`.
+    /// A receiver was turned away: there are 1024 of them, or one under `--pointopoint`. Told of
+    /// each once, and of one more each 10 s at most when there are more than eight.
     Refused {
         /// Its address and port.
         address: SocketAddrV4,

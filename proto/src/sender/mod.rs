@@ -29,6 +29,7 @@ pub use reports::Reported;
 use crate::bits::BitSet;
 use crate::geometry::MAX_RECEIVERS;
 use crate::time::Instant;
+use crate::told::Told;
 use crate::wire::{self, Capabilities, Hello, HelloKind, Message};
 use invitations::Invitations;
 use reports::{COLLECTING_TIME, Reports};
@@ -108,6 +109,8 @@ pub struct Sender {
     complete: bool,
     /// One whose refusal the caller has yet to be told.
     refused: Option<SocketAddrV4>,
+    /// Those of whose refusal it was told.
+    told_refused: Told,
     started: Option<u16>,
     /// Receivers that had left when the transfer started.
     absent: u16,
@@ -134,6 +137,7 @@ impl Sender {
             supplied: 0,
             complete: false,
             refused: None,
+            told_refused: Told::default(),
             started: None,
             absent: 0,
             finished: None,
