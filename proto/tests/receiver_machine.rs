@@ -249,6 +249,25 @@ fn told(machine: &mut Machine, senders: &[u8]) -> usize {
 }
 
 #[test]
+fn a_sender_that_only_answers_is_not_lost_however_short_the_patience() {
+    let config = Config {
+        sender_timeout: SECOND,
+        ..Config::default()
+    };
+    let mut machine = Machine::new();
+    machine.receiver = Receiver::new(config, machine.now);
+    machine.hear(&reply());
+    for _ in 0..100 {
+        machine.wait(SECOND / 10);
+        if machine.sent().iter().any(|(to, _)| *to == SENDER) {
+            machine.hear(&reply());
+        }
+    }
+    let mut events = std::iter::from_fn(|| machine.receiver.poll_event());
+    assert!(!events.any(|event| event == Event::Lost));
+}
+
+#[test]
 fn p6_senders_that_say_hello_in_turn_are_told_of_once() {
     assert_eq!(told(&mut Machine::new(), &[2, 3]), 2);
     let mut connected = Machine::with_slices(1);

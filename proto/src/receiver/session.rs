@@ -21,8 +21,8 @@ use crate::geometry;
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectReply, Message, ReqAck};
 
-/// How often a connected receiver that waits for the start asks whether its sender is still there.
-/// Chosen (docs/protocol.md, "Session"): senders give the same answer however often asked.
+/// Between two questions whether the sender is still there, before the start; half of
+/// [`Config::sender_timeout`] if that is less. Chosen (docs/protocol.md, "Rendezvous").
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// How long after the end was heard of what is missing may still come. Chosen (docs/protocol.md,
@@ -66,6 +66,8 @@ pub(super) struct Session {
     origin: Origin,
     block_size: u16,
     capacity: u64,
+    /// Time between two [`Step::Ask`].
+    keepalive: Duration,
     late: Late,
     /// Whether the caller knows what it begins with.
     has_told_join: bool,
@@ -110,18 +112,20 @@ impl Session {
             (None, false) => Loss::Fatal,
             (None, true) => Loss::Ignored,
         };
+        let keepalive = KEEPALIVE.min(config.sender_timeout / 2);
         Self {
             sender,
             number,
             origin: Origin::new(tag),
             block_size,
             capacity: config.capacity,
+            keepalive,
             late: Late::new(config.late_join),
             short_since: None,
             group: None,
             window: Window::new(block_size, config.capacity, loss),
             stage: Stage::Waiting {
-                ask_at: now + KEEPALIVE,
+                ask_at: now + keepalive,
             },
             heard_at: now,
             answers: Answers::new(),
@@ -211,12 +215,12 @@ impl Session {
         let silent = self.heard_at + config.sender_timeout <= now;
         match &mut self.stage {
             Stage::Waiting { ask_at } if self.number.is_none() => {
-                *ask_at = now + KEEPALIVE;
+                *ask_at = now + self.keepalive;
                 Step::Nothing
             }
             Stage::Waiting { .. } if silent => Step::Lost,
             Stage::Waiting { ask_at } if *ask_at <= now => {
-                *ask_at = now + KEEPALIVE;
+                *ask_at = now + self.keepalive;
                 Step::Ask
             }
             Stage::Transferring { .. } if silent => Step::Failed(Failure::Silent {
