@@ -14,9 +14,11 @@ use clap::ValueEnum;
 use ironcast_proto::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
+use crate::clock::Clock;
 use crate::exit::chain;
 use crate::format::Rate;
 use crate::stderr::{say, show};
+use crate::throttle::Throttle;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -72,6 +74,8 @@ pub struct Journal {
     log: Option<File>,
     /// When the rate was logged last, and how many bytes there were.
     rate: Option<(Instant, u64)>,
+    clock: Clock,
+    throttle: Throttle,
 }
 
 impl Journal {
@@ -87,6 +91,8 @@ impl Journal {
             shown: String::new(),
             log,
             rate: None,
+            clock: Clock::start(),
+            throttle: Throttle::default(),
         })
     }
 
@@ -122,11 +128,25 @@ impl Journal {
         }
     }
 
-    /// Tells of an event, with its name and values for JSON.
-    pub fn tell(&mut self, event: &str, text: &str, values: Vec<(&'static str, Value)>) {
+    /// Tells of an event, with its name and values for JSON. Of thousands of a name all but one a
+    /// second are left out, and counted.
+    pub fn tell(
+        &mut self,
+        event: &'static str,
+        text: &str,
+        mut values: Vec<(&'static str, Value)>,
+    ) {
+        let Some(left_out) = self.throttle.admit(self.clock.now(), event) else {
+            return;
+        };
+        let mut text = text.to_owned();
+        if left_out > 0 {
+            text.push_str(&format!(" ({left_out} like this were left out)"));
+            values.push(("left-out", left_out.into()));
+        }
         self.end();
-        say_event(self.settings.format, event, text, values.clone());
-        self.log(event, text, values);
+        say_event(self.settings.format, event, &text, values.clone());
+        self.log(event, &text, values);
     }
 
     /// Ends the line that is shown, so that others can write.
@@ -300,6 +320,26 @@ mod tests {
                 .as_str()
                 .is_some_and(|time| time.ends_with('Z'))
         );
+    }
+
+    #[test]
+    fn p6_a_log_does_not_grow_with_a_flood() {
+        let (mut journal, path) = journal(LogFormat::Json, "flood-log");
+        let now = journal.clock.now();
+        while journal.throttle.admit(now, "connected").is_some() {}
+        journal.tell("connected", "a stranger", Vec::new());
+        journal.tell("started", "another matter", Vec::new());
+        std::thread::sleep(Duration::from_millis(1100));
+        journal.tell("connected", "a friend", Vec::new());
+        let log = fs::read_to_string(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert_eq!(lines[1]["message"], "a friend (2 like this were left out)");
+        assert_eq!(lines[1]["left-out"], 2);
     }
 
     #[test]

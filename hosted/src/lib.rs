@@ -17,6 +17,7 @@ mod machine;
 pub mod options;
 mod pipe;
 mod stderr;
+mod throttle;
 mod wait;
 
 pub use clock::Clock;
