@@ -63,14 +63,12 @@ impl Observer for Display {
         }
     }
 
-    /// Only what can't be seen otherwise is told at once; the rest is told at the end.
-    fn report(&mut self, reported: &Reported<'_>) {
-        if reported.number.is_none() {
-            let (address, message) = (reported.address.ip(), reported.report.message);
-            let text = format!("{address} can't take part: {message}");
-            let values = vec![("address", address.to_string().into())];
-            self.journal.tell("unable", &text, values);
-        }
+    /// What the others say is told at the end.
+    fn unable(&mut self, reported: &Reported<'_>) {
+        let (address, message) = (reported.address.ip(), reported.report.message);
+        let text = format!("{address} can't take part: {message}");
+        let values = vec![("address", address.to_string().into())];
+        self.journal.tell("unable", &text, values);
     }
 
     fn lost(&mut self, destination: SocketAddrV4, error: &io::Error) {

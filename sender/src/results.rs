@@ -115,6 +115,8 @@ const MOST_STRANGERS: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Machines {
     machines: BTreeMap<SocketAddrV4, Machine>,
+    /// Whose each number is.
+    numbers: BTreeMap<u16, SocketAddrV4>,
     strangers: usize,
 }
 
@@ -136,26 +138,45 @@ impl Machines {
         else {
             return;
         };
-        let machine = self.machines.entry(*address).or_default();
+        let machine = self.numbered(*number, *address);
         if *standing == Standing::Connected {
             // What it said before was about another try.
-            *machine = Machine::default();
+            machine.description = None;
         }
-        machine.number = Some(*number);
         machine.standing = Some(*standing);
     }
 
-    /// Takes in what a machine says.
-    pub(crate) fn report(&mut self, reported: &Reported<'_>) {
+    /// Takes in what a machine says. True if it is the first word of one that can't take part.
+    pub(crate) fn report(&mut self, reported: &Reported<'_>) -> bool {
         let is_new = !self.machines.contains_key(&reported.address);
-        if reported.number.is_none() && is_new {
-            if self.strangers >= MOST_STRANGERS {
-                return;
-            }
-            self.strangers += 1;
+        let is_stranger = reported.number.is_none() && is_new;
+        if is_stranger && self.strangers >= MOST_STRANGERS {
+            return false;
         }
-        let machine = self.machines.entry(reported.address).or_default();
+        self.strangers += usize::from(is_stranger);
+        let machine = match reported.number {
+            Some(number) => self.numbered(number, reported.address),
+            None => self.machines.entry(reported.address).or_default(),
+        };
         machine.description = Some(Description::from(&reported.report));
+        is_stranger
+    }
+
+    /// The machine with a number. A number goes to another machine only if there are no more, and
+    /// the first has left: it is forgotten, for any number may come and leave.
+    fn numbered(&mut self, number: u16, address: SocketAddrV4) -> &mut Machine {
+        let before = self.numbers.insert(number, address);
+        if let Some(before) = before.filter(|&before| before != address)
+            && self
+                .machines
+                .get(&before)
+                .is_some_and(|it| it.number == Some(number))
+        {
+            self.machines.remove(&before);
+        }
+        let machine = self.machines.entry(address).or_default();
+        machine.number = Some(number);
+        machine
     }
 
     /// What became of each, by number, those without one last. `hash` is the image's own; `None` if
@@ -436,6 +457,45 @@ mod tests {
             });
         }
         assert_eq!(machines.results(None).len(), MOST_STRANGERS);
+    }
+
+    #[test]
+    fn p6_machines_that_come_and_leave_take_bounded_memory() {
+        let mut machines = Machines::default();
+        for last in 0..5000 {
+            let address = SocketAddrV4::new(Ipv4Addr::from_bits(last), 9000);
+            let number = (last % 100) as u16;
+            machines.report(&Reported {
+                number: Some(number),
+                address,
+                report: Report::default(),
+            });
+            // Of some that come and go at once nothing but a report is seen.
+            for standing in [Standing::Connected, Standing::Left] {
+                if last % 2 == 0 {
+                    machines.event(&Event::Receiver {
+                        number,
+                        address,
+                        standing,
+                    });
+                }
+            }
+        }
+        assert_eq!(machines.results(None, false).len(), 100);
+    }
+
+    #[test]
+    fn only_the_first_word_of_a_machine_that_can_not_take_part_is_news() {
+        let mut machines = Machines::default();
+        let mut hear = |number| {
+            machines.report(&Reported {
+                number,
+                address: address(1),
+                report: Report::default(),
+            })
+        };
+        assert!(hear(None));
+        assert!(!hear(None) && !hear(Some(1)) && !hear(None));
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub trait Observer {
     /// Something happened.
     fn event(&mut self, event: &Event);
 
-    /// A machine said something of itself.
-    fn report(&mut self, reported: &Reported<'_>);
+    /// A machine can't take part, and says why. Told of each once, and of 1024 at most.
+    fn unable(&mut self, reported: &Reported<'_>);
 
     /// A datagram could not be sent. It counts as lost on the way, and is sent again if need be.
     fn lost(&mut self, destination: SocketAddrV4, error: &io::Error);
@@ -374,8 +374,9 @@ impl Transfer {
                 return;
             };
             if let Some(reported) = self.machine.handle_datagram(now, from, &buffer[..len]) {
-                observer.report(&reported);
-                self.machines.report(&reported);
+                if self.machines.report(&reported) {
+                    observer.unable(&reported);
+                }
             }
         }
     }
