@@ -1,192 +1,23 @@
-//! The firmware's disks, and the one that is written.
+//! The disk that is written.
 //!
-//! Only whole disks count; partitions are the image's own business. The one that is written is
-//! opened exclusively, so that no file system driver of the firmware writes something old back over
-//! it. What was written is read back at once and compared: drivers have been seen to call writes
-//! successful that their disk had refused.
+//! It is opened exclusively, so that no file system driver of the firmware writes something old
+//! back over it. What was written is read back at once and compared: drivers have been seen to call
+//! writes successful that their disk had refused.
 
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use embedded_io::{ErrorKind, ErrorType, Seek, SeekFrom, Write};
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::WRITE_SIZE;
-use ironcast_receiver_nostd::settings::DiskKind;
-use ironcast_receiver_nostd::target::Candidate;
+use uefi::Status;
 use uefi::boot::{self, ScopedProtocol};
-use uefi::proto::device_path::{DeviceSubType, DeviceType};
 use uefi::proto::media::block::BlockIO;
-use uefi::{Handle, Status};
 
-use super::firmware::{self, Path};
+use super::disks::DiskInfo;
 use super::memory::{MemoryError, Pages};
 
 /// What every GPT header begins with.
 const GPT_SIGNATURE: &[u8] = b"EFI PART";
-
-/// Bytes of the smallest sector that disks have. iPXE hangs something smaller at network cards,
-/// which only looks like a disk.
-const SMALLEST_SECTOR: u32 = 512;
-
-/// A disk that the firmware knows.
-#[derive(Clone, Debug)]
-pub(crate) struct DiskInfo {
-    handle: Handle,
-    path: Path,
-    /// Its device path, in the firmware's text form.
-    path_text: String,
-    /// How it is attached.
-    kind: DiskKind,
-    /// Its place among those of its kind, in the order of device paths: the same as long as no disk
-    /// is added or moved.
-    index: u16,
-    /// Whether it is built in and stays so.
-    fixed: bool,
-    /// Bytes that it holds.
-    bytes: u64,
-    /// Bytes of a sector.
-    sector: u32,
-    removable: bool,
-    read_only: bool,
-    boot_medium: bool,
-}
-
-impl DiskInfo {
-    /// The name that it is called by in settings: its kind and number.
-    pub(crate) fn name(&self) -> String {
-        format!("{}{}", self.kind, self.index)
-    }
-
-    /// What the choice of the target goes by.
-    pub(crate) fn candidate(&self) -> Candidate<'_> {
-        Candidate {
-            kind: self.kind,
-            index: self.index,
-            path: &self.path_text,
-            fixed: self.fixed,
-            read_only: self.read_only,
-            boot_medium: self.boot_medium,
-        }
-    }
-
-    /// Its handle, for the firmware's drivers.
-    pub(crate) fn handle(&self) -> Handle {
-        self.handle
-    }
-
-    /// Its place in the machine.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl fmt::Display for DiskInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bytes, sector) = (self.bytes, self.sector);
-        let (size, unit) = match bytes {
-            0..10_000_000_000 => (bytes / 1_000_000, "MB"),
-            _ => (bytes / 1_000_000_000, "GB"),
-        };
-        let (kind, index) = (self.kind, self.index);
-        write!(
-            f,
-            "{kind}{index}: {bytes} bytes ({size} {unit}), sectors of {sector}"
-        )?;
-        let marks = [
-            (self.removable, "removable"),
-            (self.read_only, "read-only"),
-            (self.boot_medium, "booted from"),
-        ];
-        for (_, mark) in marks.iter().filter(|(applies, _)| *applies) {
-            write!(f, ", {mark}")?;
-        }
-        write!(f, ", {}", self.path_text)
-    }
-}
-
-/// The machine's disks that have a medium, in the order of their places.
-pub(crate) fn find(boot_device: &Path) -> Vec<DiskInfo> {
-    let mut disks: Vec<DiskInfo> = firmware::handles_of::<BlockIO>()
-        .into_iter()
-        .filter_map(|handle| look_at(handle, boot_device))
-        .collect();
-    disks.sort_by(|a, b| a.path.cmp(&b.path));
-    for place in 0..disks.len() {
-        let kind = disks[place].kind;
-        let before = disks[..place]
-            .iter()
-            .filter(|disk| disk.kind == kind)
-            .count();
-        disks[place].index = u16::try_from(before).unwrap_or(u16::MAX);
-    }
-    disks
-}
-
-fn look_at(handle: Handle, boot_device: &Path) -> Option<DiskInfo> {
-    let block_io = firmware::open_shared::<BlockIO>(handle)?;
-    let media = block_io.media();
-    if media.is_logical_partition()
-        || !media.is_media_present()
-        || media.block_size() < SMALLEST_SECTOR
-    {
-        return None;
-    }
-    let path = Path::of(handle);
-    let (kind, built_in) = kind_of(&path);
-    let sectors = media.last_block().checked_add(1)?;
-    Some(DiskInfo {
-        handle,
-        path_text: firmware::path_text(handle),
-        kind,
-        index: 0,
-        fixed: built_in && !media.is_removable_media(),
-        bytes: sectors.checked_mul(u64::from(media.block_size()))?,
-        sector: media.block_size(),
-        removable: media.is_removable_media(),
-        read_only: media.is_read_only(),
-        boot_medium: boot_device.leads_through(&path),
-        path,
-    })
-}
-
-/// How a disk is attached, by the last step of its path that tells, and whether that is inside of
-/// the machine.
-fn kind_of(path: &Path) -> (DiskKind, bool) {
-    let kinds = || path.nodes().iter().rev().map(|node| node.kind);
-    // A disk that hangs directly at the PCI bus is a paravirtual one.
-    let pci = (DeviceType::HARDWARE, DeviceSubType::HARDWARE_PCI);
-    if kinds().next() == Some(pci) {
-        return (DiskKind::Virtio, true);
-    }
-    let ram_disk = (DeviceType::MEDIA, DeviceSubType::MEDIA_RAM_DISK);
-    if kinds().any(|kind| kind == ram_disk) {
-        return (DiskKind::Other, false);
-    }
-    kinds()
-        .filter(|(major, _)| *major == DeviceType::MESSAGING)
-        .find_map(|(_, minor)| messaging_kind(minor))
-        .unwrap_or((DiskKind::Other, true))
-}
-
-fn messaging_kind(minor: DeviceSubType) -> Option<(DiskKind, bool)> {
-    Some(match minor {
-        DeviceSubType::MESSAGING_NVME_NAMESPACE => (DiskKind::Nvme, true),
-        DeviceSubType::MESSAGING_SATA => (DiskKind::Sata, true),
-        DeviceSubType::MESSAGING_SCSI
-        | DeviceSubType::MESSAGING_SCSI_SAS_EX
-        | DeviceSubType::MESSAGING_UFS => (DiskKind::Scsi, true),
-        DeviceSubType::MESSAGING_EMMC => (DiskKind::Mmc, true),
-        DeviceSubType::MESSAGING_SD => (DiskKind::Mmc, false),
-        DeviceSubType::MESSAGING_USB
-        | DeviceSubType::MESSAGING_USB_WWID
-        | DeviceSubType::MESSAGING_USB_CLASS => (DiskKind::Usb, false),
-        DeviceSubType::MESSAGING_ATAPI => (DiskKind::Other, true),
-        DeviceSubType::MESSAGING_ISCSI => (DiskKind::Other, false),
-        _ => return None,
-    })
-}
 
 /// A disk that is ours alone and is being written.
 #[derive(Debug)]
@@ -209,12 +40,13 @@ pub(crate) struct TargetDisk {
 impl TargetDisk {
     /// Takes the disk away from the firmware's own drivers. Nothing is written yet.
     pub(crate) fn open(info: &DiskInfo) -> Result<Self, DiskError> {
-        let block_io = boot::open_protocol_exclusive::<BlockIO>(info.handle)
+        let block_io = boot::open_protocol_exclusive::<BlockIO>(info.handle())
             .map_err(|error| DiskError::InUse(error.status()))?;
         let media = block_io.media();
         let sector = media.block_size() as usize;
         let bytes = (media.last_block() + 1) * u64::from(media.block_size());
-        if !media.is_media_present() || bytes != info.bytes || media.block_size() != info.sector {
+        if !media.is_media_present() || bytes != info.bytes() || media.block_size() != info.sector()
+        {
             return Err(DiskError::Changed);
         }
         Ok(Self {

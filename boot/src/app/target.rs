@@ -9,7 +9,8 @@ use ironcast_receiver_nostd::target::{self, Candidate, ChoiceError};
 
 use super::clock::{Clock, Nap};
 use super::console::Console;
-use super::disk::{self, DiskError, DiskInfo};
+use super::disk::DiskError;
+use super::disks::{self, DiskInfo};
 use super::failure::Failure;
 use super::firmware::Path;
 
@@ -25,7 +26,7 @@ pub(crate) fn choose(
     boot_device: &Path,
     console: &mut Console,
 ) -> Result<DiskInfo, Failure> {
-    let disks = disk::find(boot_device);
+    let disks = disks::find(boot_device);
     for disk in &disks {
         console.line(&format!("ironcast: disk {disk}"));
     }

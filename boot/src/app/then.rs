@@ -17,7 +17,7 @@ use uefi::{CStr16, Handle, Status, cstr16};
 
 use super::clock::{Clock, Nap};
 use super::console::Console;
-use super::disk::DiskInfo;
+use super::disks::DiskInfo;
 use super::failure::Failure;
 use super::firmware::{self, Path};
 

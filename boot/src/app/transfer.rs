@@ -22,7 +22,8 @@ use ironcast_receiver_nostd::settings::Settings;
 
 use super::clock::{Clock, Nap};
 use super::console::Console;
-use super::disk::{DiskError, DiskInfo, TargetDisk};
+use super::disk::{DiskError, TargetDisk};
+use super::disks::DiskInfo;
 use super::failure::Failure;
 use super::identity;
 use super::memory::{self, MemoryError, Pages};
