@@ -14,8 +14,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod contents;
 pub mod dhcp_answer;
 pub mod disk;
+pub mod disk_identity;
 pub mod engine;
 pub mod gzip;
 pub mod image;
@@ -23,6 +25,7 @@ pub mod link;
 pub mod settings;
 pub mod smbios;
 pub mod target;
+mod volume;
 
 pub use disk::Disk;
 pub use engine::Engine;
