@@ -49,6 +49,13 @@ pub trait Disk: Write + Seek {
     fn poll_flush(&mut self) -> Result<bool, Self::Error> {
         self.flush().map(|()| true)
     }
+
+    /// Whether nothing that is written is kept. Then a transfer never ends well: when all has been
+    /// received, the sender is told that this receiver leaves, and not that it has the image.
+    /// Default: no.
+    fn is_dry_run(&self) -> bool {
+        false
+    }
 }
 
 impl<D: Disk + ?Sized> Disk for &mut D {
@@ -66,5 +73,9 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn poll_flush(&mut self) -> Result<bool, Self::Error> {
         (**self).poll_flush()
+    }
+
+    fn is_dry_run(&self) -> bool {
+        (**self).is_dry_run()
     }
 }

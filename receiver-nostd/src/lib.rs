@@ -17,6 +17,7 @@
 pub mod contents;
 pub mod dhcp_answer;
 pub mod disk;
+mod disk_choice;
 pub mod disk_identity;
 pub mod engine;
 pub mod gzip;

@@ -8,6 +8,8 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
+pub use crate::disk_choice::{Conditions, DiskChoice, DiskKind};
+
 /// What an operator can set, with its defaults. Texts are borrowed from the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings<'a> {
@@ -25,6 +27,8 @@ pub struct Settings<'a> {
     pub late_join: bool,
     /// `confirm=`: whether a person must agree before the disk is overwritten. Default: no.
     pub confirm: Confirm,
+    /// `dry-run=`: whether everything is done but to write. Default: no.
+    pub dry_run: bool,
     /// `then=`: what to do after success. Default: restart.
     pub then: Then,
 }
@@ -38,6 +42,7 @@ impl Default for Settings<'_> {
             ip: AddressSource::Dhcp,
             late_join: false,
             confirm: Confirm::No,
+            dry_run: false,
             then: Then::Reboot,
         }
     }
@@ -84,13 +89,7 @@ impl<'a> Settings<'a> {
             }
             Key::Rendezvous => self.rendezvous = Some(value.parse().ok()?),
             Key::Ip => self.ip = value.parse().ok()?,
-            Key::LateJoin => {
-                self.late_join = match value {
-                    "yes" => true,
-                    "no" => false,
-                    _ => return None,
-                }
-            }
+            Key::LateJoin => self.late_join = yes_or_no(value)?,
             Key::Confirm => {
                 self.confirm = match value {
                     "ask" => Confirm::Ask,
@@ -98,6 +97,7 @@ impl<'a> Settings<'a> {
                     _ => return None,
                 }
             }
+            Key::DryRun => self.dry_run = yes_or_no(value)?,
             Key::Then => {
                 self.then = match value {
                     "reboot" => Then::Reboot,
@@ -120,16 +120,17 @@ enum Key {
     Ip,
     LateJoin,
     Confirm,
+    DryRun,
     Then,
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 7] = [
+const KEYS: [(Key, &str, &str); 8] = [
     (
         Key::Disk,
         "disk",
-        "auto, a kind and a number (nvme0, sata0, virtio0, scsi0, usb0, mmc0, disk0) or a device \
-         path",
+        "auto, a kind and a number (nvme0, sata0, virtio0, scsi0, usb0, mmc0, disk0), a device \
+         path, or conditions such as serial=S5GX2, model=*SSD*,size=100G..2T",
     ),
     (Key::PortBase, "portbase", "an even number from 2 to 65534"),
     (Key::Rendezvous, "rdv", "an IPv4 address or multicast group"),
@@ -140,6 +141,7 @@ const KEYS: [(Key, &str, &str); 7] = [
     ),
     (Key::LateJoin, "late-join", "yes or no"),
     (Key::Confirm, "confirm", "ask or no"),
+    (Key::DryRun, "dry-run", "yes or no"),
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
 ];
 
@@ -156,104 +158,18 @@ fn words_of_line(line: &str) -> impl Iterator<Item = &str> {
         .take_while(|word| !word.starts_with('#'))
 }
 
+fn yes_or_no(value: &str) -> Option<bool> {
+    match value {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
 /// A number in plain digits; `parse` alone takes a sign too.
-fn number<T: FromStr>(value: &str) -> Option<T> {
+pub(crate) fn number<T: FromStr>(value: &str) -> Option<T> {
     let is_plain = value.bytes().all(|byte| byte.is_ascii_digit());
     is_plain.then(|| value.parse().ok()).flatten()
-}
-
-/// Which disk the image goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DiskChoice<'a> {
-    /// The only disk that could be meant. If there are several, none.
-    Auto,
-    /// One of a kind, counted from 0 in the firmware's order.
-    Kind {
-        /// How it is attached.
-        kind: DiskKind,
-        /// Its number among those of its kind.
-        index: u16,
-    },
-    /// By its device path, in the firmware's text form.
-    Path(&'a str),
-}
-
-impl<'a> DiskChoice<'a> {
-    /// Reads the value of `disk=`; `None` if it makes no sense.
-    #[must_use]
-    pub fn parse(value: &'a str) -> Option<Self> {
-        if value == "auto" {
-            return Some(Self::Auto);
-        }
-        // Only device paths have these.
-        if value.contains(['/', '(']) {
-            return Some(Self::Path(value));
-        }
-        let digits = value.find(|c: char| c.is_ascii_digit())?;
-        let (kind, index) = value.split_at(digits);
-        Some(Self::Kind {
-            kind: DiskKind::from_name(kind)?,
-            index: number(index)?,
-        })
-    }
-}
-
-impl fmt::Display for DiskChoice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Kind { kind, index } => write!(f, "{kind}{index}"),
-            Self::Path(path) => f.write_str(path),
-        }
-    }
-}
-
-/// How a disk is attached, as far as names go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DiskKind {
-    /// NVM Express.
-    Nvme,
-    /// SATA, by AHCI.
-    Sata,
-    /// VirtIO block device.
-    Virtio,
-    /// SCSI of any transport.
-    Scsi,
-    /// USB mass storage.
-    Usb,
-    /// SD card or eMMC.
-    Mmc,
-    /// Anything else.
-    Other,
-}
-
-impl DiskKind {
-    const NAMES: [(Self, &'static str); 7] = [
-        (Self::Nvme, "nvme"),
-        (Self::Sata, "sata"),
-        (Self::Virtio, "virtio"),
-        (Self::Scsi, "scsi"),
-        (Self::Usb, "usb"),
-        (Self::Mmc, "mmc"),
-        (Self::Other, "disk"),
-    ];
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES
-            .into_iter()
-            .find_map(|(kind, known)| (known == name).then_some(kind))
-    }
-}
-
-impl fmt::Display for DiskKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES
-            .into_iter()
-            .find_map(|(kind, name)| (kind == *self).then_some(name));
-        f.pad(name.unwrap_or("disk"))
-    }
 }
 
 /// Where this machine's IPv4 address comes from.
@@ -415,7 +331,7 @@ mod tests {
     fn every_key_of_a_line() {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
-             late-join=yes then=poweroff",
+             late-join=yes dry-run=yes then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -431,6 +347,7 @@ mod tests {
             },
             late_join: true,
             confirm: Confirm::Ask,
+            dry_run: true,
             then: Then::PowerOff,
         };
         assert_eq!(settings, Ok(expected));
@@ -479,7 +396,10 @@ mod tests {
             "disk=nvme-1",
             "disk=nvme+1",
             "disk=nvme0p1",
-            "disk=serial=abc",
+            "disk=serial=",
+            "disk=label=abc",
+            "disk=size=100G",
+            "disk=model=a,model=b",
             "disk=0",
             "disk=nvme99999999999",
             "portbase=0",
@@ -497,6 +417,7 @@ mod tests {
             "ip=239.1.1.1/8",
             "ip=10.0.0.7/24,224.0.0.1",
             "confirm=yes",
+            "dry-run=ask",
             "then=Reboot",
         ] {
             let error = parsed(word).unwrap_err();
@@ -540,6 +461,15 @@ mod tests {
     }
 
     #[test]
+    fn conditions_are_no_device_path_whatever_is_in_them() {
+        for value in ["serial=S/N(1)", "model=*SSD*,size=..600G", "size=100GiB.."] {
+            let choice = DiskChoice::parse(value).unwrap();
+            assert!(matches!(choice, DiskChoice::Matching(_)), "{value}");
+            assert_eq!(choice.to_string(), value);
+        }
+    }
+
+    #[test]
     fn the_manual_has_every_key_and_its_values() {
         let manual = include_str!("../../docs/settings.md");
         let row = |name| {
@@ -552,8 +482,9 @@ mod tests {
         for (key, name, allowed) in KEYS {
             let row = row(name);
             let values = allowed.split([' ', ',']).filter(|word| match key {
-                Key::Confirm | Key::Then => !matches!(*word, "or" | ""),
-                _ => matches!(*word, "auto" | "dhcp" | "even"),
+                Key::Confirm | Key::DryRun | Key::Then => !matches!(*word, "or" | ""),
+                Key::Disk => *word == "auto" || word.contains('='),
+                _ => matches!(*word, "dhcp" | "even"),
             });
             for value in values {
                 assert!(row.contains(value), "{name}: {value}");
@@ -567,6 +498,8 @@ mod tests {
         assert!(row("then").contains("| `reboot` |"));
         assert_eq!(defaults.confirm, Confirm::No);
         assert!(row("confirm").contains("| `no` |"));
+        assert!(!defaults.dry_run);
+        assert!(row("dry-run").contains("| `no` |"));
         assert!(row("portbase").contains(&std::format!("| `{}` |", defaults.port_base)));
     }
 }

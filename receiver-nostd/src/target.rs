@@ -16,6 +16,12 @@ pub struct Candidate<'p> {
     pub index: u16,
     /// Its device path, in the firmware's text form.
     pub path: &'p str,
+    /// Its model; empty if that is not known.
+    pub model: &'p str,
+    /// Its serial number; empty if that is not known.
+    pub serial: &'p str,
+    /// Bytes that it holds.
+    pub bytes: u64,
     /// Whether it is built into the machine and its medium can't be taken out.
     pub fixed: bool,
     /// Whether it refuses to be written.
@@ -24,16 +30,29 @@ pub struct Candidate<'p> {
     pub boot_medium: bool,
 }
 
+impl Candidate<'_> {
+    /// Whether it may be taken without being named: it is fixed, can be written, and isn't the one
+    /// that the program was loaded from.
+    fn is_fair_game(&self) -> bool {
+        self.fixed && !self.read_only && !self.boot_medium
+    }
+}
+
 /// Finds the disk that is to be written, and gives its place in `disks`.
 ///
 /// [`DiskChoice::Auto`] means the only disk that is fixed, can be written, and isn't the one that
-/// the program was loaded from.
+/// the program was loaded from; [`DiskChoice::Matching`] the only one of those that meets the
+/// conditions. How large the image is is not known yet, so that size decides nothing unless it was
+/// asked for.
 ///
 /// # Errors
 /// Whenever there is doubt; see [`ChoiceError`].
 pub fn choose(disks: &[Candidate<'_>], choice: DiskChoice<'_>) -> Result<usize, ChoiceError> {
     let fits = |disk: &Candidate<'_>| match choice {
-        DiskChoice::Auto => disk.fixed && !disk.read_only && !disk.boot_medium,
+        DiskChoice::Auto => disk.is_fair_game(),
+        DiskChoice::Matching(conditions) => {
+            disk.is_fair_game() && conditions.are_met_by(disk.model, disk.serial, disk.bytes)
+        }
         DiskChoice::Kind { kind, index } => disk.kind == kind && disk.index == index,
         // Firmwares differ in the case of their numbers' letters.
         DiskChoice::Path(path) => disk.path.eq_ignore_ascii_case(path),
@@ -42,6 +61,7 @@ pub fn choose(disks: &[Candidate<'_>], choice: DiskChoice<'_>) -> Result<usize, 
     let Some((index, disk)) = fitting.next() else {
         return Err(match choice {
             DiskChoice::Auto => ChoiceError::NoDisk,
+            DiskChoice::Matching(_) => ChoiceError::NoMatch,
             _ => ChoiceError::NoSuchDisk,
         });
     };
@@ -65,6 +85,8 @@ pub enum ChoiceError {
     NoDisk,
     /// There is no disk of the name or path that was asked for.
     NoSuchDisk,
+    /// No disk that may be taken without being named meets the conditions.
+    NoMatch,
     /// More than one could be meant.
     Several {
         /// How many.
@@ -81,6 +103,9 @@ impl fmt::Display for ChoiceError {
         match self {
             Self::NoDisk => f.write_str("no built-in disk that can be written was found"),
             Self::NoSuchDisk => f.write_str("no disk has the name that was asked for"),
+            Self::NoMatch => {
+                f.write_str("no built-in disk that can be written is what was asked for")
+            }
             Self::Several { count } => write!(f, "{count} disks could be meant"),
             Self::ReadOnly => f.write_str("the disk that was asked for can't be written"),
             Self::BootMedium => {
@@ -105,6 +130,9 @@ mod tests {
             kind,
             index,
             path: "",
+            model: "",
+            serial: "",
+            bytes: 500_000_000_000,
             fixed: true,
             read_only: false,
             boot_medium: false,
@@ -177,6 +205,57 @@ mod tests {
     }
 
     #[test]
+    fn conditions_mean_one_disk_or_none() {
+        let ssd = |serial, bytes| Candidate {
+            model: "Fast SSD",
+            serial,
+            bytes,
+            ..fixed(DiskKind::Nvme, 0)
+        };
+        let unknown = fixed(DiskKind::Virtio, 0);
+        let disks = [
+            unknown,
+            ssd("A1", 500_000_000_000),
+            ssd("A2", 1_000_000_000_000),
+        ];
+        assert_eq!(choose(&disks, named("serial=a2")), Ok(2));
+        assert_eq!(choose(&disks, named("size=600G..")), Ok(2));
+        assert_eq!(choose(&disks, named("model=*SSD,size=..600G")), Ok(1));
+        let two = Err(ChoiceError::Several { count: 2 });
+        assert_eq!(choose(&disks, named("model=fast*")), two);
+        assert_eq!(choose(&disks, named("size=..600G")), two);
+        let none = Err(ChoiceError::NoMatch);
+        assert_eq!(choose(&disks, named("serial=A")), none);
+        assert_eq!(choose(&disks, named("serial=A1,size=600G..")), none);
+        assert_eq!(choose(&[], named("serial=*")), none);
+    }
+
+    #[test]
+    fn conditions_never_take_what_has_to_be_named() {
+        let model = |disk| Candidate {
+            model: "Disk",
+            ..disk
+        };
+        let locked = Candidate {
+            read_only: true,
+            ..fixed(DiskKind::Sata, 0)
+        };
+        let booted = Candidate {
+            boot_medium: true,
+            ..fixed(DiskKind::Sata, 1)
+        };
+        let disks = [stick(), locked, booted].map(model);
+        for choice in ["model=disk", "size=1M.."] {
+            let none = Err(ChoiceError::NoMatch);
+            assert_eq!(choose(&disks, named(choice)), none, "{choice}");
+            // They do not stand in the way of one that may be taken, either.
+            let [a, b, c] = disks;
+            let with_one = [a, b, c, model(fixed(DiskKind::Nvme, 0))];
+            assert_eq!(choose(&with_one, named(choice)), Ok(3), "{choice}");
+        }
+    }
+
+    #[test]
     fn a_disk_that_must_not_be_written_is_refused_by_name_too() {
         let locked = Candidate {
             read_only: true,
@@ -196,6 +275,7 @@ mod tests {
         let reasons = [
             ChoiceError::NoDisk,
             ChoiceError::NoSuchDisk,
+            ChoiceError::NoMatch,
             ChoiceError::Several { count: 2 },
             ChoiceError::ReadOnly,
             ChoiceError::BootMedium,

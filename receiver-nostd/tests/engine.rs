@@ -139,6 +139,24 @@ fn p1_a_flush_that_fails_is_no_success_for_anybody() {
 }
 
 #[test]
+fn p1_a_dry_run_is_no_success_for_anybody_and_holds_nobody_up() {
+    for len in [0, WRITE_SIZE, 3 * WRITE_SIZE + 77] {
+        let image = image(len);
+        let dry = TestDisk::with_capacity(len as u64).keeping_nothing();
+        let disk = TestDisk::new();
+        let machines = vec![machine(dry.clone()), machine(disk.clone())];
+        let mut network = Network::new(&image, machines);
+        network.run(LIMIT);
+        let error = network.machines[0].outcome.unwrap().unwrap_err();
+        let good = network.machines[1].outcome.unwrap().expect("it ends well");
+        assert_eq!(error, Error::DryRun(good), "{len} bytes");
+        assert!(disk.bytes() == image, "{len} bytes");
+        let sent = network.outcome.expect("the sender knows");
+        assert_eq!((sent.completed, sent.lost), (1, 1), "{len} bytes");
+    }
+}
+
+#[test]
 fn a_disk_that_fails_ends_its_own_transfer_at_once_and_no_other() {
     let image = image(8 * WRITE_SIZE);
     let bad = TestDisk::new().failing(Fault::WriteAt(3 * WRITE_SIZE as u64 + 5));

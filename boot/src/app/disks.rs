@@ -3,17 +3,21 @@
 //! Only whole disks count; partitions are the image's own business.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use ironcast_receiver_nostd::contents::{Contents, START_LEN};
+use ironcast_receiver_nostd::disk_identity::DiskIdentity;
 use ironcast_receiver_nostd::settings::DiskKind;
 use ironcast_receiver_nostd::target::Candidate;
-use uefi::Handle;
 use uefi::proto::device_path::{DeviceSubType, DeviceType};
 use uefi::proto::media::block::BlockIO;
+use uefi::{Handle, Status};
 
+use super::disk_identity;
 use super::firmware::{self, Path};
+use super::memory::Pages;
 
 /// Bytes of the smallest sector that disks have. iPXE hangs something smaller at network cards,
 /// which only looks like a disk.
@@ -40,6 +44,10 @@ pub(crate) struct DiskInfo {
     removable: bool,
     read_only: bool,
     boot_medium: bool,
+    /// What it is called.
+    identity: DiskIdentity,
+    /// What is on it now, in words.
+    contents: String,
 }
 
 impl DiskInfo {
@@ -54,6 +62,9 @@ impl DiskInfo {
             kind: self.kind,
             index: self.index,
             path: &self.path_text,
+            model: &self.identity.model,
+            serial: &self.identity.serial,
+            bytes: self.bytes,
             fixed: self.fixed,
             read_only: self.read_only,
             boot_medium: self.boot_medium,
@@ -75,6 +86,12 @@ impl DiskInfo {
         self.sector
     }
 
+    /// Where it is, in the words that `disk=` takes too.
+    pub(crate) fn place(&self) -> String {
+        let (name, bytes, path) = (self.name(), self.bytes, &self.path_text);
+        format!("{name} has {bytes} bytes and is {path}")
+    }
+
     /// Its place in the machine.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -83,16 +100,19 @@ impl DiskInfo {
 
 impl fmt::Display for DiskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bytes, sector) = (self.bytes, self.sector);
-        let (size, unit) = match bytes {
-            0..10_000_000_000 => (bytes / 1_000_000, "MB"),
-            _ => (bytes / 1_000_000_000, "GB"),
+        let (size, unit) = match self.bytes {
+            bytes @ 0..10_000_000_000 => (bytes / 1_000_000, "MB"),
+            bytes => (bytes / 1_000_000_000, "GB"),
         };
-        let (kind, index) = (self.kind, self.index);
-        write!(
-            f,
-            "{kind}{index}: {bytes} bytes ({size} {unit}), sectors of {sector}"
-        )?;
+        let (kind, index, sector) = (self.kind, self.index, self.sector);
+        write!(f, "{kind}{index}: {size} {unit}, sectors of {sector}")?;
+        let DiskIdentity { model, serial } = &self.identity;
+        if !model.is_empty() {
+            write!(f, ", {model}")?;
+        }
+        if !serial.is_empty() {
+            write!(f, ", serial {serial}")?;
+        }
         let marks = [
             (self.removable, "removable"),
             (self.read_only, "read-only"),
@@ -101,7 +121,7 @@ impl fmt::Display for DiskInfo {
         for (_, mark) in marks.iter().filter(|(applies, _)| *applies) {
             write!(f, ", {mark}")?;
         }
-        write!(f, ", {}", self.path_text)
+        write!(f, ", {}", self.contents)
     }
 }
 
@@ -124,7 +144,7 @@ pub(crate) fn find(boot_device: &Path) -> Vec<DiskInfo> {
 }
 
 fn look_at(handle: Handle, boot_device: &Path) -> Option<DiskInfo> {
-    let block_io = firmware::open_shared::<BlockIO>(handle)?;
+    let mut block_io = firmware::open_shared::<BlockIO>(handle)?;
     let media = block_io.media();
     if media.is_logical_partition()
         || !media.is_media_present()
@@ -147,6 +167,35 @@ fn look_at(handle: Handle, boot_device: &Path) -> Option<DiskInfo> {
         read_only: media.is_read_only(),
         boot_medium: boot_device.leads_through(&path),
         path,
+        identity: disk_identity::of(handle),
+        contents: contents_of(&mut block_io).map_or_else(
+            |status| format!("unreadable ({status})"),
+            |contents| contents.to_string(),
+        ),
+    })
+}
+
+/// Looks at what is on a disk. A disk that fails is asked no more than twice.
+fn contents_of(disk: &mut BlockIO) -> Result<Contents, Status> {
+    let media = disk.media();
+    let (id, sector) = (media.media_id(), media.block_size() as usize);
+    let sectors = media.last_block().saturating_add(1);
+    let bytes = sectors.saturating_mul(sector as u64);
+    let mut memory = Pages::allocate(START_LEN).map_err(|_| Status::OUT_OF_RESOURCES)?;
+    // Whole sectors, and no more than there are.
+    let most = START_LEN / sector * sector;
+    let length = usize::try_from(bytes).map_or(most, |bytes| bytes.min(most));
+    if length == 0 {
+        return Err(Status::BAD_BUFFER_SIZE);
+    }
+    let buffer = memory.as_mut_slice().get_mut(..length).unwrap_or_default();
+    Contents::read(sector, buffer, |offset, buffer| {
+        let end = offset.saturating_add(buffer.len() as u64);
+        if end > bytes {
+            return Err(Status::INVALID_PARAMETER);
+        }
+        let read = disk.read_blocks(id, offset / sector as u64, buffer);
+        read.map_err(|error| error.status())
     })
 }
 

@@ -7,7 +7,9 @@ mod clock;
 mod config;
 mod console;
 mod disk;
+mod disk_identity;
 mod disks;
+mod dry_run;
 mod failure;
 mod firmware;
 mod identity;
@@ -32,11 +34,12 @@ use config::Source;
 use console::Console;
 use disk::TargetDisk;
 use disks::DiskInfo;
+use dry_run::DryRun;
 use failure::Failure;
 use firmware::Path;
 use lease::NetworkBoot;
 use network::Network;
-use transfer::{Done, Transfer};
+use transfer::{Done, Target, Transfer};
 
 #[entry]
 fn main() -> Status {
@@ -48,9 +51,9 @@ fn main() -> Status {
     match install(&clock, &mut console) {
         Ok((disk, done, then)) => {
             let name = disk.name();
+            let (word, hash) = (done.word(), done.hash);
             console.line(&format!(
-                "ironcast: result ok {done} disk={name} blake3={}",
-                done.hash
+                "ironcast: result {word} {done} disk={name} blake3={hash}"
             ));
             follow(then, &disk, &clock, &mut console)
         }
@@ -72,11 +75,16 @@ fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then
     let lease = network_boot.and_then(|boot| boot.lease);
 
     let disk = target::choose(settings.disk, &boot_device, console)?;
-    target::confirm(settings.confirm, &disk, clock, console)?;
+    target::confirm(&settings, &disk, clock, console)?;
     let mut target = TargetDisk::open(&disk).map_err(|error| target::unusable(&disk, &error))?;
+    let mut dry_run = DryRun::new(disk.bytes());
     let mut network = Network::connect(&cards, &settings, lease, clock, console)?;
     let transfer = Transfer::new(&settings, clock, console);
-    let done = transfer.run(&mut network, &mut target, &disk)?;
+    let target: &mut Target = match settings.dry_run {
+        true => &mut dry_run,
+        false => &mut target,
+    };
+    let done = transfer.run(&mut network, target, &disk)?;
     Ok((disk, done, settings.then))
 }
 
@@ -98,7 +106,10 @@ fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut
     // Their names in the program are the words of the settings, but for the case.
     let choices = format!("confirm={:?} then={:?}", settings.confirm, settings.then);
     let choices = choices.to_ascii_lowercase();
-    console.line(&format!("ironcast: disk={disk} portbase={port} {choices}"));
+    let dry_run = if settings.dry_run { " dry-run=yes" } else { "" };
+    console.line(&format!(
+        "ironcast: disk={disk} portbase={port} {choices}{dry_run}"
+    ));
 }
 
 /// Does what was to be done after success.

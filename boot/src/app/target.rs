@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use ironcast_proto::time::Duration;
-use ironcast_receiver_nostd::settings::{Confirm, DiskChoice};
+use ironcast_receiver_nostd::settings::{Confirm, DiskChoice, Settings};
 use ironcast_receiver_nostd::target::{self, Candidate, ChoiceError};
 
 use super::clock::{Clock, Nap};
@@ -29,6 +29,7 @@ pub(crate) fn choose(
     let disks = disks::find(boot_device);
     for disk in &disks {
         console.line(&format!("ironcast: disk {disk}"));
+        console.line(&format!("ironcast: {}", disk.place()));
     }
     let candidates: Vec<Candidate<'_>> = disks.iter().map(DiskInfo::candidate).collect();
     let chosen = target::choose(&candidates, choice).map_err(|error| not_chosen(choice, error))?;
@@ -39,18 +40,20 @@ pub(crate) fn choose(
 
 /// Asks the person at the machine, if that is wanted.
 pub(crate) fn confirm(
-    confirm: Confirm,
+    settings: &Settings<'_>,
     disk: &DiskInfo,
     clock: &Clock,
     console: &mut Console,
 ) -> Result<(), Failure> {
-    if confirm == Confirm::No {
+    if settings.confirm == Confirm::No {
         return Ok(());
     }
     let name = disk.name();
-    console.line(&format!(
-        "ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"
-    ));
+    console.line(&format!("ironcast: chosen is {disk}"));
+    console.line(&match settings.dry_run {
+        true => format!("ironcast: {name} stays as it is in this dry run. Press y to agree"),
+        false => format!("ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"),
+    });
     console.forget_keys();
     let deadline = clock.now() + TIME_TO_AGREE;
     let nap = Nap::new();
@@ -60,12 +63,12 @@ pub(crate) fn confirm(
         if shown.replace(left) != Some(left) {
             let seconds = left + COUNTDOWN;
             console.progress(&format!(
-                "ironcast: y to overwrite {name}, another key to stop; {seconds} s left"
+                "ironcast: y to go on with {name}, another key to stop; {seconds} s left"
             ));
         }
         match console.key() {
             Some('y' | 'Y') => {
-                console.line(&format!("ironcast: {name} will be overwritten"));
+                console.line(&format!("ironcast: going on with {name}"));
                 return Ok(());
             }
             Some(_) => break,
@@ -90,6 +93,9 @@ fn not_chosen(choice: DiskChoice<'_>, error: ChoiceError) -> Failure {
     let next = match error {
         ChoiceError::NoDisk => "name a disk by disk=, or look for it in the firmware's setup",
         ChoiceError::NoSuchDisk => "give disk= one of the names shown above",
+        ChoiceError::NoMatch => {
+            "compare disk= with the list above; removable and USB disks are taken by name only"
+        }
         ChoiceError::Several { .. } => "say which one by disk= and one of the names shown above",
         ChoiceError::ReadOnly => "choose another disk by disk=",
         ChoiceError::BootMedium => "start this program from somewhere else, or choose another disk",

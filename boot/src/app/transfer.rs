@@ -13,6 +13,7 @@ use core::net::Ipv4Addr;
 use ironcast_proto::receiver::{self, Transmit};
 use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
+use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::{
     self, Decompress, Engine, Event, Memory, Report, WRITE_SIZE,
 };
@@ -22,7 +23,7 @@ use ironcast_receiver_nostd::settings::Settings;
 
 use super::clock::{Clock, Nap};
 use super::console::Console;
-use super::disk::{DiskError, TargetDisk};
+use super::disk::DiskError;
 use super::disks::DiskInfo;
 use super::failure::Failure;
 use super::identity;
@@ -47,12 +48,17 @@ const POLLS: u32 = 8;
 /// How long the last message may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// What the image goes to: a disk, or a dry run's place of one.
+pub(crate) type Target = dyn Disk<Error = DiskError>;
+
 /// A transfer that went well.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done {
+    /// Whether nothing was written, and the sender knows.
+    is_dry_run: bool,
     /// Bytes of the stream.
     bytes: u64,
-    /// From the start of the transfer until all was safe on the disk.
+    /// From the start of the transfer until all was safe on the disk, or would have been.
     time: Duration,
     /// BLAKE3 of the stream.
     pub(crate) hash: Hash,
@@ -61,6 +67,16 @@ pub(crate) struct Done {
 /// A BLAKE3 hash; shown as `b3sum` prints it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hash([u8; 32]);
+
+impl Done {
+    /// The word for it in the line that tells the result.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.is_dry_run {
+            true => "dry-run",
+            false => "ok",
+        }
+    }
+}
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +126,7 @@ impl<'a> Transfer<'a> {
     pub(crate) fn run(
         self,
         network: &mut Network,
-        target: &mut TargetDisk,
+        target: &mut Target,
         disk: &DiskInfo,
     ) -> Result<Done, Failure> {
         let Self {
@@ -147,7 +163,10 @@ impl<'a> Transfer<'a> {
             let ended = receiving.run(network, rendezvous, console);
             console.set_busy(false);
             match ended? {
-                Some(Ok(report)) => return Ok(receiving.done(&report)),
+                Some(Ok(report)) => return Ok(receiving.done(&report, false)),
+                Some(Err(engine::Error::DryRun(report))) => {
+                    return Ok(receiving.done(&report, true));
+                }
                 Some(Err(error)) => {
                     let written = receiving.engine.progress().written > 0;
                     return Err(failed(disk, &error, written));
@@ -160,7 +179,7 @@ impl<'a> Transfer<'a> {
 
 /// A transfer that goes on, whatever link it goes over.
 struct Receiving<'a> {
-    engine: Engine<'a, &'a mut TargetDisk>,
+    engine: Engine<'a, &'a mut Target>,
     clock: &'a Clock,
     nap: Nap,
     /// A message in `buffer` that the link had no room for.
@@ -184,7 +203,7 @@ struct Shown {
 type Outcome = Result<Report, engine::Error<DiskError>>;
 
 impl<'a> Receiving<'a> {
-    fn new(engine: Engine<'a, &'a mut TargetDisk>, clock: &'a Clock) -> Self {
+    fn new(engine: Engine<'a, &'a mut Target>, clock: &'a Clock) -> Self {
         let now = clock.now();
         Self {
             engine,
@@ -349,8 +368,9 @@ impl<'a> Receiving<'a> {
         ));
     }
 
-    fn done(&self, report: &Report) -> Done {
+    fn done(&self, report: &Report, is_dry_run: bool) -> Done {
         Done {
+            is_dry_run,
             bytes: report.received,
             time: self.worked.since(self.started.unwrap_or(self.worked)),
             hash: Hash(*report.hash.as_bytes()),
@@ -383,6 +403,7 @@ fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> F
         Error::Write { .. } | Error::Stuck { .. } | Error::Seek { .. } | Error::Flush { .. } => {
             "the disk may be failing: check it, or choose another"
         }
+        Error::DryRun(_) => "set dry-run=no to have it written",
     };
     let state = match error {
         Error::TooSmall { .. } => "",

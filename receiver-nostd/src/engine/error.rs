@@ -4,7 +4,7 @@ use core::fmt;
 
 use ironcast_proto::receiver::Failure;
 
-use super::{MIN_RING_LEN, WRITE_SIZE};
+use super::{MIN_RING_LEN, Report, WRITE_SIZE};
 use crate::gzip;
 use crate::image::Needed;
 
@@ -62,6 +62,9 @@ pub enum Error<E> {
         /// What is wrong with it.
         source: gzip::Error,
     },
+    /// All of the image was received, and the disk [keeps nothing](crate::Disk::is_dry_run).
+    /// [`Report::written`] is what the disk was given.
+    DryRun(Report),
 }
 
 impl<E> Error<E> {
@@ -73,9 +76,11 @@ impl<E> Error<E> {
             Self::Write { .. } | Self::Stuck { .. } | Self::Seek { .. } | Self::Flush { .. } => {
                 true
             }
-            Self::Transfer(_) | Self::TooSmall { .. } | Self::Full { .. } | Self::Gzip { .. } => {
-                false
-            }
+            Self::Transfer(_)
+            | Self::TooSmall { .. }
+            | Self::Full { .. }
+            | Self::Gzip { .. }
+            | Self::DryRun(_) => false,
         }
     }
 }
@@ -109,6 +114,11 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Gzip { offset, source } => {
                 write!(f, "decoding the stream near byte {offset}: {source}")
             }
+            Self::DryRun(report) => write!(
+                f,
+                "a dry run: all {} bytes arrived, and nothing was written",
+                report.received
+            ),
         }
     }
 }
@@ -121,7 +131,9 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
                 Some(source)
             }
             Self::Gzip { source, .. } => Some(source),
-            Self::TooSmall { .. } | Self::Full { .. } | Self::Stuck { .. } => None,
+            Self::TooSmall { .. } | Self::Full { .. } | Self::Stuck { .. } | Self::DryRun(_) => {
+                None
+            }
         }
     }
 }
@@ -172,6 +184,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::engine::Format;
     use crate::image::Table;
 
     #[test]
@@ -199,6 +212,15 @@ mod tests {
                 offset: 7,
                 source: gzip::Error::Truncated,
             },
+            Error::DryRun(Report {
+                received: 7,
+                hash: blake3::hash(b""),
+                written: 9,
+                disk_hash: blake3::hash(b""),
+                format: Format::Gzip,
+                first_slice: 0,
+                lost: 0,
+            }),
         ];
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -213,6 +235,7 @@ mod tests {
                 "going to byte 0 of the disk: TimedOut",
                 "flushing the disk after 9 bytes: TimedOut",
                 "decoding the stream near byte 7: gzip data are cut off",
+                "a dry run: all 7 bytes arrived, and nothing was written",
             ]
         );
         let with_cause = errors.iter().filter(|error| error.source().is_some());

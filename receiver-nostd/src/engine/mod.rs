@@ -147,6 +147,8 @@ pub struct Progress {
 ///
 /// At the end the order is: everything written, the disk flushed, the sender told, some time to
 /// answer it again, [`Event::Finished`]. A disk or a stream that fails ends the transfer at once.
+/// With a disk that [keeps nothing](Disk::is_dry_run) it ends as [`Error::DryRun`], whatever goes
+/// well.
 #[derive(Debug)]
 pub struct Engine<'m, D: Disk> {
     receiver: Receiver,
@@ -282,7 +284,10 @@ impl<'m, D: Disk> Engine<'m, D> {
             }
             Ok(true) => {
                 self.receiver.release(self.pipeline.consumed());
-                self.receiver.set_written(self.pipeline.written());
+                // A dry run gives the disk everything, and nothing stays.
+                if !self.pipeline.disk().is_dry_run() {
+                    self.receiver.set_written(self.pipeline.written());
+                }
             }
             Err(error) => {
                 self.receiver.explain(&error);
@@ -291,12 +296,7 @@ impl<'m, D: Disk> Engine<'m, D> {
             }
         }
         if self.pipeline.is_finished() {
-            self.receiver.conclude(Conclusion {
-                hash: *self.pipeline.hash().as_bytes(),
-                written: self.pipeline.written(),
-                verified: false,
-            });
-            self.receiver.confirm(now);
+            self.finish(now);
         }
         self.take_events();
         true
@@ -311,6 +311,22 @@ impl<'m, D: Disk> Engine<'m, D> {
     #[must_use]
     pub fn is_reported(&self) -> bool {
         self.receiver.is_reported()
+    }
+
+    /// Tells the sender that the image is here, unless it was not kept.
+    fn finish(&mut self, now: Instant) {
+        if self.pipeline.disk().is_dry_run() {
+            let error = Error::DryRun(self.report());
+            self.receiver.explain(&error);
+            self.error = Some(error);
+            return self.receiver.abort(now);
+        }
+        self.receiver.conclude(Conclusion {
+            hash: *self.pipeline.hash().as_bytes(),
+            written: self.pipeline.written(),
+            verified: false,
+        });
+        self.receiver.confirm(now);
     }
 
     /// Asks the sender to start the transfer now, as soon as there is one.

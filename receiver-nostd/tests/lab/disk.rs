@@ -58,6 +58,8 @@ struct State {
     /// Microseconds spent and not yet accounted for.
     spent: u64,
     writes: Vec<Written>,
+    /// Whether it says that it keeps nothing.
+    dry_run: bool,
     /// How many writes had been made before each flush.
     flushes: Vec<usize>,
 }
@@ -90,6 +92,11 @@ impl TestDisk {
 
     pub fn taking(self, micros_per_kib: u64) -> Self {
         self.0.borrow_mut().slowness = micros_per_kib;
+        self
+    }
+
+    pub fn keeping_nothing(self) -> Self {
+        self.0.borrow_mut().dry_run = true;
         self
     }
 
@@ -169,5 +176,9 @@ impl Seek for TestDisk {
 impl Disk for TestDisk {
     fn capacity(&self) -> Option<u64> {
         self.0.borrow().capacity
+    }
+
+    fn is_dry_run(&self) -> bool {
+        self.0.borrow().dry_run
     }
 }
