@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod keyboard;
 mod tool;
 
 pub mod gate;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::keyboard::Keyboard;
 use crate::process::tail;
 use crate::{Lab, LabError, Running, Tap};
 
@@ -29,6 +30,10 @@ pub enum DiskKind {
     Ahci,
     /// NVMe.
     Nvme,
+    /// virtio-scsi, at one controller for all such disks.
+    Scsi,
+    /// USB mass storage whose medium can't be taken out, at one controller for all such disks.
+    Usb,
 }
 
 /// The machine's network card.
@@ -50,6 +55,14 @@ pub enum BootOrder {
     NetworkFirst,
 }
 
+#[derive(Debug, Clone)]
+struct Disk {
+    file: PathBuf,
+    kind: DiskKind,
+    /// Of QEMU's device.
+    properties: String,
+}
+
 /// A machine that is being put together.
 #[derive(Debug, Clone)]
 pub struct MachineBuilder {
@@ -57,7 +70,7 @@ pub struct MachineBuilder {
     memory: u32,
     mac: Option<String>,
     nic: Nic,
-    disks: Vec<(PathBuf, DiskKind)>,
+    disks: Vec<Disk>,
     order: BootOrder,
     reboots: bool,
     kernel: Option<(PathBuf, String)>,
@@ -89,8 +102,19 @@ impl MachineBuilder {
 
     /// Adds a disk on a raw file. Its serial number is `DISK0`, `DISK1` and so on. Default: none.
     #[must_use]
-    pub fn disk(mut self, file: &Path, kind: DiskKind) -> Self {
-        self.disks.push((file.to_path_buf(), kind));
+    pub fn disk(self, file: &Path, kind: DiskKind) -> Self {
+        let serial = format!("serial=DISK{}", self.disks.len());
+        self.disk_with(file, kind, &serial)
+    }
+
+    /// Adds a disk on a raw file, with properties of QEMU's device such as `serial=S5GX,model=SSD`.
+    #[must_use]
+    pub fn disk_with(mut self, file: &Path, kind: DiskKind, properties: &str) -> Self {
+        self.disks.push(Disk {
+            file: file.to_path_buf(),
+            kind,
+            properties: properties.to_owned(),
+        });
         self
     }
 
@@ -145,8 +169,11 @@ impl MachineBuilder {
             command.args(["-append", load_options]);
         }
         command.args(&self.extra);
+        let keyboard = Keyboard::of(&self.name, folder);
+        command.args(keyboard.arguments());
         let powered_on = Instant::now();
         Ok(Machine {
+            keyboard,
             qemu: Running::start(&self.name, command, folder)?,
             serial,
             seen: 0,
@@ -233,13 +260,24 @@ impl MachineBuilder {
                 BootOrder::DisksFirst => 0,
             };
         let mut args = Vec::new();
-        for (number, (file, kind)) in self.disks.iter().enumerate() {
-            let file = quoted(file);
-            let device = match kind {
+        for (kind, controller) in [
+            (DiskKind::Scsi, "virtio-scsi-pci,id=scsi"),
+            (DiskKind::Usb, "qemu-xhci,id=usb"),
+        ] {
+            if self.disks.iter().any(|disk| disk.kind == kind) {
+                args.extend(["-device".to_owned(), controller.to_owned()]);
+            }
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            let file = quoted(&disk.file);
+            let device = match disk.kind {
                 DiskKind::VirtioBlk => "virtio-blk-pci".to_owned(),
                 DiskKind::Ahci => format!("ide-hd,bus=ide.{number}"),
                 DiskKind::Nvme => "nvme".to_owned(),
+                DiskKind::Scsi => "scsi-hd,bus=scsi.0".to_owned(),
+                DiskKind::Usb => "usb-storage,bus=usb.0".to_owned(),
             };
+            let properties = &disk.properties;
             let index = first + number;
             args.extend([
                 "-drive".to_owned(),
@@ -250,7 +288,7 @@ impl MachineBuilder {
                      detect-zeroes=unmap,file={file}"
                 ),
                 "-device".to_owned(),
-                format!("{device},drive=disk{number},serial=DISK{number},bootindex={index}"),
+                format!("{device},drive=disk{number},{properties},bootindex={index}"),
             ]);
         }
         args
@@ -261,6 +299,7 @@ impl MachineBuilder {
 #[derive(Debug)]
 pub struct Machine {
     qemu: Running,
+    keyboard: Keyboard,
     serial: PathBuf,
     /// How far into the serial output the last match reached.
     seen: usize,
@@ -302,6 +341,14 @@ impl Machine {
     #[must_use]
     pub fn tap(&self) -> &Tap {
         &self.tap
+    }
+
+    /// Presses a key at its keyboard, such as `y` or `ret`, as QEMU names them.
+    ///
+    /// # Errors
+    /// If QEMU does not do it, such as for a key that there is not.
+    pub fn press(&self, key: &str) -> Result<(), LabError> {
+        self.keyboard.press(key)
     }
 
     /// When it was switched on.

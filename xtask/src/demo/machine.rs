@@ -189,6 +189,8 @@ impl Subject {
             DiskKind::VirtioBlk => "virtio-blk",
             DiskKind::Ahci => "AHCI",
             DiskKind::Nvme => "NVMe",
+            DiskKind::Scsi => "SCSI",
+            DiskKind::Usb => "USB",
         };
         let equal = self
             .equal
