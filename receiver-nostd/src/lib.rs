@@ -2,8 +2,10 @@
 //!
 //! This crate drives no hardware, reads no clock and allocates nothing: its callers hand it memory,
 //! a network device (`smoltcp`), a disk (`embedded-io`) and the time. It runs in firmware, in the
-//! hosted receiver, and on anything else that has those.
+//! hosted receiver, and on anything else that has those. Only with the feature `alloc` some of
+//! its decoders use a heap, and nothing else does.
 //!
+//! - [`decode`] has the decoders of compressed images.
 //! - [`engine`] takes datagrams, and writes the image: the machine of `ironcast-proto`, memory for
 //!   blocks, hash, decompression and disk writer in one.
 //! - [`link`] makes datagrams of a network device's frames: DHCP, ARP, IGMP, UDP.
@@ -14,13 +16,16 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 pub mod contents;
+pub mod decode;
 pub mod dhcp_answer;
 pub mod disk;
 mod disk_choice;
 pub mod disk_identity;
 pub mod engine;
-pub mod gzip;
 pub mod image;
 pub mod link;
 pub mod settings;

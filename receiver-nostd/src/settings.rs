@@ -9,6 +9,7 @@ use core::net::Ipv4Addr;
 use core::str::FromStr;
 
 pub use crate::disk_choice::{Conditions, DiskChoice, DiskKind};
+use crate::engine::Decompress;
 
 /// What an operator can set, with its defaults. Texts are borrowed from the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub struct Settings<'a> {
     /// `late-join=`: whether to take the rest of a streaming transfer that is under way. Default
     /// no.
     pub late_join: bool,
+    /// `decompress=`: what is done with a compressed image. Default: it is told by its first bytes,
+    /// and decompressed.
+    pub decompress: Decompress,
     /// `confirm=`: whether a person must agree before the disk is overwritten. Default: no.
     pub confirm: Confirm,
     /// `dry-run=`: whether everything is done but to write. Default: no.
@@ -41,6 +45,7 @@ impl Default for Settings<'_> {
             rendezvous: None,
             ip: AddressSource::Dhcp,
             late_join: false,
+            decompress: Decompress::Auto,
             confirm: Confirm::No,
             dry_run: false,
             then: Then::Reboot,
@@ -90,6 +95,7 @@ impl<'a> Settings<'a> {
             Key::Rendezvous => self.rendezvous = Some(value.parse().ok()?),
             Key::Ip => self.ip = value.parse().ok()?,
             Key::LateJoin => self.late_join = yes_or_no(value)?,
+            Key::Decompress => self.decompress = Decompress::from_word(value)?,
             Key::Confirm => {
                 self.confirm = match value {
                     "ask" => Confirm::Ask,
@@ -119,13 +125,14 @@ enum Key {
     Rendezvous,
     Ip,
     LateJoin,
+    Decompress,
     Confirm,
     DryRun,
     Then,
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 8] = [
+const KEYS: [(Key, &str, &str); 9] = [
     (
         Key::Disk,
         "disk",
@@ -140,6 +147,11 @@ const KEYS: [(Key, &str, &str); 8] = [
         "dhcp, or address/prefix[,router] such as 10.0.0.7/24,10.0.0.1",
     ),
     (Key::LateJoin, "late-join", "yes or no"),
+    (
+        Key::Decompress,
+        "decompress",
+        "auto, none, gzip, lzop, lz4 or zstd",
+    ),
     (Key::Confirm, "confirm", "ask or no"),
     (Key::DryRun, "dry-run", "yes or no"),
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
@@ -320,6 +332,7 @@ mod tests {
     use std::string::ToString;
 
     use super::*;
+    use crate::decode::Compression;
 
     fn parsed(text: &str) -> Result<Settings<'_>, Error<'_>> {
         let mut settings = Settings::default();
@@ -331,7 +344,7 @@ mod tests {
     fn every_key_of_a_line() {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
-             late-join=yes dry-run=yes then=poweroff",
+             late-join=yes decompress=zstd dry-run=yes then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -346,6 +359,7 @@ mod tests {
                 router: Some(Ipv4Addr::new(10, 0, 0, 1)),
             },
             late_join: true,
+            decompress: Decompress::Only(Compression::Zstd),
             confirm: Confirm::Ask,
             dry_run: true,
             then: Then::PowerOff,
@@ -416,6 +430,9 @@ mod tests {
             "ip=0.0.0.0/8",
             "ip=239.1.1.1/8",
             "ip=10.0.0.7/24,224.0.0.1",
+            "decompress=",
+            "decompress=yes",
+            "decompress=zst",
             "confirm=yes",
             "dry-run=ask",
             "then=Reboot",
@@ -446,6 +463,19 @@ mod tests {
             text.contains("disc=nvme0") && text.contains(" disk"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_way_to_decompress_has_its_word() {
+        for word in Decompress::WORDS {
+            let line = std::format!("decompress={word}");
+            assert_eq!(parsed(&line).unwrap().decompress.to_string(), word);
+        }
+        let (_, _, allowed) = KEYS[Key::Decompress as usize];
+        let words: std::vec::Vec<_> = allowed.split([' ', ',']).collect();
+        for word in Decompress::WORDS {
+            assert!(words.contains(&word), "{word}");
+        }
     }
 
     #[test]
@@ -482,7 +512,9 @@ mod tests {
         for (key, name, allowed) in KEYS {
             let row = row(name);
             let values = allowed.split([' ', ',']).filter(|word| match key {
-                Key::Confirm | Key::DryRun | Key::Then => !matches!(*word, "or" | ""),
+                Key::Decompress | Key::Confirm | Key::DryRun | Key::Then => {
+                    !matches!(*word, "or" | "")
+                }
                 Key::Disk => *word == "auto" || word.contains('='),
                 _ => matches!(*word, "dhcp" | "even"),
             });
@@ -500,6 +532,8 @@ mod tests {
         assert!(row("confirm").contains("| `no` |"));
         assert!(!defaults.dry_run);
         assert!(row("dry-run").contains("| `no` |"));
+        assert_eq!(defaults.decompress, Decompress::Auto);
+        assert!(row("decompress").contains("| `auto` |"));
         assert!(row("portbase").contains(&std::format!("| `{}` |", defaults.port_base)));
     }
 }

@@ -453,7 +453,7 @@ fn memory_that_does_not_do_is_refused() {
     }
     assert_eq!(check(Decompress::None, MIN_RING_LEN, 0), Ok(()));
     let refused = check(Decompress::Auto, MIN_RING_LEN, WRITE_SIZE);
-    assert_eq!(refused, Err(MemoryError::NoWorkspace));
+    assert_eq!(refused, Err(MemoryError::NoDecoder));
 }
 
 #[test]

@@ -13,11 +13,11 @@ use core::net::Ipv4Addr;
 use ironcast_proto::receiver::{self, Transmit};
 use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
+use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::{
     self, Decompress, Engine, Event, Memory, Report, WRITE_SIZE,
 };
-use ironcast_receiver_nostd::gzip::Workspace;
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
 use ironcast_receiver_nostd::settings::Settings;
 
@@ -101,6 +101,7 @@ impl fmt::Display for Hash {
 pub(crate) struct Transfer<'a> {
     config: receiver::Config,
     rendezvous: Option<Ipv4Addr>,
+    decompress: Decompress,
     clock: &'a Clock,
     console: &'a mut Console,
 }
@@ -117,6 +118,7 @@ impl<'a> Transfer<'a> {
         Self {
             config,
             rendezvous: settings.rendezvous,
+            decompress: settings.decompress,
             clock,
             console,
         }
@@ -132,12 +134,13 @@ impl<'a> Transfer<'a> {
         let Self {
             mut config,
             rendezvous,
+            decompress,
             clock,
             console,
         } = self;
         let mut ring = memory::allocate_ring().map_err(no_memory)?;
         let mut write_buffer = Pages::allocate(WRITE_SIZE).map_err(no_memory)?;
-        let mut gzip = Box::new(Workspace::new());
+        let mut gzip = Box::new(gzip::Decoder::new());
         console.line(&format!(
             "ironcast: {} KiB of memory for blocks",
             ring.as_slice().len() >> 10
@@ -154,7 +157,7 @@ impl<'a> Transfer<'a> {
             write_buffer: write_buffer.as_mut_slice(),
             gzip: Some(&mut gzip),
         };
-        let mut engine = Engine::new(config, Decompress::Auto, memory, target, clock.now())
+        let mut engine = Engine::new(config, decompress, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         engine.identify(identity::of_this_machine(network.mac(), &disk.name()));
         let mut receiving = Receiving::new(engine, clock);
@@ -399,7 +402,7 @@ fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> F
     let next = match error {
         Error::Transfer(_) => "look at the sender and the network, then restart this machine",
         Error::TooSmall { .. } | Error::Full { .. } => "use a larger disk or a smaller image",
-        Error::Gzip { .. } => "check the image at the sender, by gzip -t",
+        Error::Decode { source, .. } => source.next(),
         Error::Write { .. } | Error::Stuck { .. } | Error::Seek { .. } | Error::Flush { .. } => {
             "the disk may be failing: check it, or choose another"
         }

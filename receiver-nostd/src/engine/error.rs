@@ -5,7 +5,7 @@ use core::fmt;
 use ironcast_proto::receiver::Failure;
 
 use super::{MIN_RING_LEN, Report, WRITE_SIZE};
-use crate::gzip;
+use crate::decode;
 use crate::image::Needed;
 
 /// Why a transfer failed. `E` is the disk's own error.
@@ -55,12 +55,12 @@ pub enum Error<E> {
         /// What the disk said.
         source: E,
     },
-    /// The stream is not what gzip makes.
-    Gzip {
-        /// Offset in the stream, less than 32 KiB before the fault.
+    /// The stream can't be decompressed.
+    Decode {
+        /// Offset in the stream, less than 32 KiB before what shows the fault.
         offset: u64,
         /// What is wrong with it.
-        source: gzip::Error,
+        source: decode::Error,
     },
     /// All of the image was received, and the disk [keeps nothing](crate::Disk::is_dry_run).
     /// [`Report::written`] is what the disk was given.
@@ -79,7 +79,7 @@ impl<E> Error<E> {
             Self::Transfer(_)
             | Self::TooSmall { .. }
             | Self::Full { .. }
-            | Self::Gzip { .. }
+            | Self::Decode { .. }
             | Self::DryRun(_) => false,
         }
     }
@@ -111,7 +111,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Flush { written, source } => {
                 write!(f, "flushing the disk after {written} bytes: {source}")
             }
-            Self::Gzip { offset, source } => {
+            Self::Decode { offset, source } => {
                 write!(f, "decoding the stream near byte {offset}: {source}")
             }
             Self::DryRun(report) => write!(
@@ -130,7 +130,7 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
             Self::Write { source, .. } | Self::Seek { source, .. } | Self::Flush { source, .. } => {
                 Some(source)
             }
-            Self::Gzip { source, .. } => Some(source),
+            Self::Decode { source, .. } => Some(source),
             Self::TooSmall { .. } | Self::Full { .. } | Self::Stuck { .. } | Self::DryRun(_) => {
                 None
             }
@@ -151,8 +151,8 @@ pub enum MemoryError {
         /// Its length in bytes.
         usize,
     ),
-    /// Decompression is on, and there is no workspace for it.
-    NoWorkspace,
+    /// Decompression is on, and there is no decoder of gzip.
+    NoDecoder,
 }
 
 impl fmt::Display for MemoryError {
@@ -168,7 +168,7 @@ impl fmt::Display for MemoryError {
                     "a write buffer of {len} bytes, where {WRITE_SIZE} are needed"
                 )
             }
-            Self::NoWorkspace => f.write_str("decompression without a workspace"),
+            Self::NoDecoder => f.write_str("decompression without a decoder of gzip"),
         }
     }
 }
@@ -184,6 +184,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::decode::Compression;
     use crate::engine::Format;
     use crate::image::Table;
 
@@ -208,18 +209,22 @@ mod tests {
             Error::Stuck { start: 3, end: 9 },
             Error::Seek { offset: 0, source },
             Error::Flush { written: 9, source },
-            Error::Gzip {
+            Error::Decode {
                 offset: 7,
-                source: gzip::Error::Truncated,
+                source: decode::Error {
+                    compression: Compression::Gzip,
+                    fault: decode::Fault::Truncated,
+                },
             },
             Error::DryRun(Report {
                 received: 7,
                 hash: blake3::hash(b""),
                 written: 9,
                 disk_hash: blake3::hash(b""),
-                format: Format::Gzip,
+                format: Format::Raw,
                 first_slice: 0,
                 lost: 0,
+                lost_slices: 0,
             }),
         ];
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();

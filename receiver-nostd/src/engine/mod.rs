@@ -10,6 +10,7 @@ mod pipeline;
 mod ring;
 mod writer;
 
+use core::fmt;
 use core::net::SocketAddrV4;
 
 use blake3::Hash;
@@ -21,8 +22,8 @@ use ironcast_proto::time::Instant;
 
 pub use error::{Error, MemoryError};
 
+use crate::decode::{Compression, gzip};
 use crate::disk::Disk;
-use crate::gzip;
 use pipeline::{Arrived, Pipeline};
 
 /// Bytes of a write to the disk, save the last. Chosen: larger ones gain little on any disk that
@@ -35,11 +36,45 @@ pub const MIN_RING_LEN: usize = 2 * WRITE_SIZE;
 /// What is done with compressed streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decompress {
-    /// A stream that begins as gzip does is decompressed.
+    /// A stream that begins as a [`Compression`] does is decompressed.
     #[default]
     Auto,
-    /// Every stream is written as it comes.
+    /// Every stream is written as it comes, whatever it looks like.
     None,
+    /// Every stream is decompressed, and it is an error if it is not of this kind.
+    Only(
+        /// The kind.
+        Compression,
+    ),
+}
+
+impl Decompress {
+    /// The words for them, in settings and on command lines: that which each has in
+    /// [`Display`](fmt::Display) and is read by [`from_word`](Self::from_word).
+    pub const WORDS: [&'static str; 6] = ["auto", "none", "gzip", "lzop", "lz4", "zstd"];
+
+    /// What a word means; `None` if it is none of [`WORDS`](Self::WORDS).
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "auto" => Some(Self::Auto),
+            "none" => Some(Self::None),
+            name => Compression::ALL
+                .into_iter()
+                .find(|compression| compression.name() == name)
+                .map(Self::Only),
+        }
+    }
+}
+
+impl fmt::Display for Decompress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Only(compression) => compression.name(),
+        })
+    }
 }
 
 /// How the image was sent.
@@ -47,8 +82,11 @@ pub enum Decompress {
 pub enum Format {
     /// As it is.
     Raw,
-    /// Compressed by gzip.
-    Gzip,
+    /// Compressed.
+    Compressed(
+        /// How.
+        Compression,
+    ),
 }
 
 /// The memory of an engine.
@@ -62,8 +100,8 @@ pub struct Memory<'m> {
     /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty
     /// with [`Decompress::None`].
     pub write_buffer: &'m mut [u8],
-    /// For the decoder. Unused with [`Decompress::None`].
-    pub gzip: Option<&'m mut gzip::Workspace>,
+    /// For the decoder of gzip. Unused with [`Decompress::None`].
+    pub gzip: Option<&'m mut gzip::Decoder>,
 }
 
 impl Memory<'_> {
@@ -74,11 +112,11 @@ impl Memory<'_> {
         }
         match decompress {
             Decompress::None => Ok(()),
-            Decompress::Auto if self.gzip.is_none() => Err(MemoryError::NoWorkspace),
-            Decompress::Auto if self.write_buffer.len() != WRITE_SIZE => {
+            _ if self.gzip.is_none() => Err(MemoryError::NoDecoder),
+            _ if self.write_buffer.len() != WRITE_SIZE => {
                 Err(MemoryError::WriteBuffer(self.write_buffer.len()))
             }
-            Decompress::Auto => Ok(()),
+            _ => Ok(()),
         }
     }
 }

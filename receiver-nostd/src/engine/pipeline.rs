@@ -9,8 +9,9 @@ use ironcast_proto::receiver::Repair;
 use super::ring::Ring;
 use super::writer::Writer;
 use super::{Decompress, Error, Format, Memory, WRITE_SIZE};
+use crate::decode::{self, Compression, Decoder, Fault, MAGIC_LEN, gzip};
 use crate::disk::Disk;
-use crate::{gzip, image};
+use crate::image;
 
 /// Most bytes that one step hashes or takes to decode. Pure Rust on firmware's terms (no SIMD) does
 /// some 400 MB/s, an emulated CPU 50, so that a step takes less than a millisecond even there.
@@ -20,10 +21,13 @@ const PIECE_LEN: u64 = 32 << 10;
 /// sector.
 const ALIGNMENT: u64 = 4096;
 
-/// Decoding's part of the caller's memory.
+/// A stream that is decoded, or may come to be.
 #[derive(Debug)]
-struct Gzip<'m> {
-    workspace: &'m mut gzip::Workspace,
+struct Decoding<'m> {
+    /// The decoder, once it is known which.
+    decoder: Option<Decoder<'m>>,
+    /// Until then, the memory for one of them.
+    gzip: Option<&'m mut gzip::Decoder>,
     /// Decoded bytes wait here for the disk; of [`WRITE_SIZE`].
     buffer: &'m mut [u8],
     /// How many.
@@ -35,8 +39,9 @@ struct Gzip<'m> {
 #[derive(Debug)]
 pub(super) struct Pipeline<'m, D> {
     ring: Ring<'m>,
+    decompress: Decompress,
     /// If decompression is on.
-    gzip: Option<Gzip<'m>>,
+    decoding: Option<Decoding<'m>>,
     /// Once the stream's first bytes told.
     format: Option<Format>,
     hasher: Hasher,
@@ -87,22 +92,18 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             write_buffer: buffer,
             gzip,
         } = memory;
-        let gzip = match decompress {
-            Decompress::None => None,
-            Decompress::Auto => gzip.map(|workspace| {
-                workspace.reset();
-                Gzip {
-                    workspace,
-                    buffer,
-                    filled: 0,
-                    hasher: Hasher::new(),
-                }
-            }),
-        };
+        let is_on = decompress != Decompress::None;
         Self {
             ring: Ring::new(ring),
-            format: gzip.is_none().then_some(Format::Raw),
-            gzip,
+            decompress,
+            decoding: is_on.then(|| Decoding {
+                decoder: None,
+                gzip,
+                buffer,
+                filled: 0,
+                hasher: Hasher::new(),
+            }),
+            format: (!is_on).then_some(Format::Raw),
             hasher: Hasher::new(),
             hashed: 0,
             consumed: 0,
@@ -155,8 +156,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     /// The hash of what is on the disk.
     pub(super) fn disk_hash(&self) -> Hash {
-        match (&self.gzip, self.format) {
-            (Some(gzip), Some(Format::Gzip)) => gzip.hasher.finalize(),
+        match (&self.decoding, self.format) {
+            (Some(decoding), Some(Format::Compressed(_))) => decoding.hasher.finalize(),
             _ => self.hash(),
         }
     }
@@ -174,14 +175,14 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         if self.finished {
             return Ok(false);
         }
-        let Some(format) = self.recognize(arrived) else {
+        let Some(format) = self.recognize(arrived)? else {
             return Ok(false);
         };
         let is_ready = self.writer.is_ready()?;
         self.is_busy = !is_ready;
         let moved = match format {
             Format::Raw => is_ready && self.write_raw(arrived)?,
-            Format::Gzip => is_ready && self.write_decoded()? || self.decode()?,
+            Format::Compressed(_) => is_ready && self.write_decoded()? || self.decode()?,
         };
         if moved || self.hash_piece(arrived) {
             return Ok(true);
@@ -193,16 +194,19 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     }
 
     /// Tells the format by the stream's first bytes, as soon as there are enough.
-    fn recognize(&mut self, arrived: Arrived) -> Option<Format> {
-        let magic_len = gzip::MAGIC.len() as u64;
-        if self.format.is_none() && (arrived.upto >= magic_len || arrived.is_all) {
+    fn recognize(&mut self, arrived: Arrived) -> Result<Option<Format>, Error<D::Error>> {
+        let magic_len = MAGIC_LEN as u64;
+        let is_enough = arrived.upto >= magic_len || arrived.is_all;
+        if let (None, Some(decoding), true) = (self.format, &mut self.decoding, is_enough) {
             let start = self.ring.piece(0, arrived.upto.min(magic_len));
-            self.format = Some(match start == gzip::MAGIC {
-                true => Format::Gzip,
-                false => Format::Raw,
-            });
+            let format = format_of(start, self.decompress);
+            self.format = Some(
+                format
+                    .and_then(|format| decoding.begin(format))
+                    .map_err(|source| Error::Decode { offset: 0, source })?,
+            );
         }
-        self.format
+        Ok(self.format)
     }
 
     /// Larger pieces hash faster, so there is no use in taking each block at once.
@@ -240,32 +244,25 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     }
 
     fn decode(&mut self) -> Result<bool, Error<D::Error>> {
-        let Some(gzip) = &mut self.gzip else {
+        let Some(decoding) = &mut self.decoding else {
             return Ok(false);
         };
         let end = self.hashed.min(self.consumed + PIECE_LEN);
         let input = self.ring.piece(self.consumed, end);
-        let decoded = gzip
-            .workspace
-            .decode(input, gzip.buffer, gzip.filled)
-            .map_err(|source| Error::Gzip {
-                offset: self.consumed,
-                source,
-            })?;
-        let filled = gzip.filled + decoded.produced;
-        gzip.hasher
-            .update(gzip.buffer.get(gzip.filled..filled).unwrap_or_default());
-        gzip.filled = filled;
+        let offset = self.consumed;
+        let decoded = decoding
+            .decode(input)
+            .map_err(|source| Error::Decode { offset, source })?;
         self.consumed += decoded.consumed as u64;
         Ok(decoded.consumed + decoded.produced > 0)
     }
 
     /// Writes what was decoded, if the buffer is full.
     fn write_decoded(&mut self) -> Result<bool, Error<D::Error>> {
-        match &mut self.gzip {
-            Some(gzip) if gzip.filled >= gzip.buffer.len() => {
-                gzip.filled = 0;
-                self.writer.write(gzip.buffer)?;
+        match &mut self.decoding {
+            Some(decoding) if decoding.filled >= decoding.buffer.len() => {
+                decoding.filled = 0;
+                self.writer.write(decoding.buffer)?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -275,17 +272,64 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     /// Writes what is left, and makes it safe; false if that goes on.
     fn finish(&mut self, format: Format) -> Result<bool, Error<D::Error>> {
         let is_first = !core::mem::replace(&mut self.is_closing, true);
-        if let (Format::Gzip, Some(gzip), true) = (format, &mut self.gzip, is_first) {
-            gzip.workspace.finish().map_err(|source| Error::Gzip {
-                offset: self.consumed,
-                source,
-            })?;
-            let rest = gzip.buffer.get_mut(..gzip.filled).unwrap_or_default();
+        if let (Format::Compressed(_), Some(decoding), true) =
+            (format, &mut self.decoding, is_first)
+        {
+            let offset = self.consumed;
+            let rest = decoding
+                .finish()
+                .map_err(|source| Error::Decode { offset, source })?;
             self.writer.write(rest)?;
-            gzip.filled = 0;
         }
         self.finished = self.writer.finish()?;
         self.is_busy = !self.finished;
         Ok(self.finished)
+    }
+}
+
+impl Decoding<'_> {
+    /// Has the decoder for a format, if that needs one.
+    fn begin(&mut self, format: Format) -> Result<Format, decode::Error> {
+        if let (Format::Compressed(compression), Some(gzip)) = (format, self.gzip.take()) {
+            self.decoder = Some(Decoder::new(compression, gzip)?);
+        }
+        Ok(format)
+    }
+
+    /// Decodes from `input` until it is used up or the buffer is full.
+    fn decode(&mut self, input: &[u8]) -> Result<decode::Decoded, decode::Error> {
+        let Some(decoder) = &mut self.decoder else {
+            return Ok(decode::Decoded::default());
+        };
+        let decoded = decoder.decode(input, self.buffer, self.filled)?;
+        let filled = self.filled + decoded.produced;
+        self.hasher
+            .update(self.buffer.get(self.filled..filled).unwrap_or_default());
+        self.filled = filled;
+        Ok(decoded)
+    }
+
+    /// What is in the buffer, if the stream may end where it is.
+    fn finish(&mut self) -> Result<&mut [u8], decode::Error> {
+        if let Some(decoder) = &self.decoder {
+            decoder.finish()?;
+        }
+        let filled = core::mem::take(&mut self.filled);
+        Ok(self.buffer.get_mut(..filled).unwrap_or_default())
+    }
+}
+
+/// The format of a stream that begins with `start`, if it is one that is wanted.
+fn format_of(start: &[u8], decompress: Decompress) -> Result<Format, decode::Error> {
+    match decompress {
+        Decompress::None => Ok(Format::Raw),
+        Decompress::Auto => Ok(Compression::of(start).map_or(Format::Raw, Format::Compressed)),
+        Decompress::Only(compression) if compression.begins_with(start) => {
+            Ok(Format::Compressed(compression))
+        }
+        Decompress::Only(compression) => Err(decode::Error {
+            compression,
+            fault: Fault::NotThis,
+        }),
     }
 }

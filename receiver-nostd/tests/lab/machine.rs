@@ -6,10 +6,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use ironcast_proto::receiver::{self, Config};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
+use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{
     Decompress, Engine, Error, Event, MIN_RING_LEN, Memory, Report, WRITE_SIZE,
 };
-use ironcast_receiver_nostd::gzip;
 
 use super::disk::{DiskError, TestDisk};
 
@@ -43,7 +43,7 @@ impl Setup {
         let memory = Memory {
             ring: vec![0; self.ring].leak(),
             write_buffer: vec![0; WRITE_SIZE].leak(),
-            gzip: Some(Box::leak(Box::new(gzip::Workspace::new()))),
+            gzip: Some(Box::leak(Box::new(gzip::Decoder::new()))),
         };
         Engine::new(
             self.config.clone(),

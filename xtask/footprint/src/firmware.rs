@@ -9,10 +9,10 @@ use ironcast_proto::receiver::{self, Config, Receiver};
 use ironcast_proto::sender::Sender;
 use ironcast_proto::time::Instant;
 use ironcast_receiver_nostd::Disk;
+use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{
     Decompress, Engine, Event, MIN_RING_LEN, Memory, WRITE_SIZE,
 };
-use ironcast_receiver_nostd::gzip::Workspace;
 use ironcast_receiver_nostd::link::{Identity, Link, LinkMemory};
 use ironcast_receiver_nostd::settings::{AddressSource, Settings};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -44,7 +44,7 @@ size!(
     LINK_MEMORY,
     size_of::<LinkMemory<'_>>()
 );
-size!("the gzip decoder", GZIP, size_of::<Workspace>());
+size!("the gzip decoder", GZIP, size_of::<gzip::Decoder>());
 
 struct NoCard {
     received: [u8; FRAME],
@@ -134,7 +134,7 @@ fn receive() {
     let mut settings = Settings::default();
     let _ = settings.apply(black_box(""));
     let (mut ring, mut write_buffer) = ([0; MIN_RING_LEN], [0; WRITE_SIZE]);
-    let mut gzip = Workspace::new();
+    let mut gzip = gzip::Decoder::new();
     let memory = Memory {
         ring: &mut ring,
         write_buffer: &mut write_buffer,

@@ -1,8 +1,8 @@
-//! gzip (RFC 1952) in a stream of any number of pieces, decoded into memory that the caller owns.
+//! gzip (RFC 1952), decoded into memory that the caller owns.
 //!
 //! Inflating is `miniz_oxide`'s; here is what lies around it: members one after the other, their
-//! headers, and their checksums. A stream that is cut off, damaged, or followed by something else
-//! is an error and never a short success. Zeros behind the last member are padding, as for gzip(1).
+//! headers, and their checksums. Zeros behind the last member are padding, as for gzip(1), which
+//! alone among these programs takes them for that.
 
 use core::fmt;
 
@@ -10,17 +10,19 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
+use super::{Decoded, Fault};
+
 /// What every gzip stream begins with: the two magic bytes, and deflate as the method.
-pub const MAGIC: [u8; 3] = [0x1f, 0x8b, DEFLATE];
+pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, DEFLATE];
 
 const DEFLATE: u8 = 8;
 
-/// Bytes that the decoded data may refer back to: the buffer given to the engine must hold as many.
+/// Bytes that the decoded data may refer back to: the buffer for them must hold as many.
 pub const WINDOW_LEN: usize = 32 << 10;
 
 /// The decoder's memory, some 11 KiB. It can be used for one stream after the other.
 #[derive(Clone)]
-pub struct Workspace {
+pub struct Decoder {
     inflate: DecompressorOxide,
     stage: Stage,
     crc: crc32fast::Hasher,
@@ -28,84 +30,20 @@ pub struct Workspace {
     len: u32,
 }
 
-impl fmt::Debug for Workspace {
+impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workspace")
+        f.debug_struct("Decoder")
             .field("stage", &self.stage)
             .field("len", &self.len)
             .finish_non_exhaustive()
     }
 }
 
-impl Default for Workspace {
+impl Default for Decoder {
     fn default() -> Self {
         Self::new()
     }
 }
-
-/// How far a call of [`Workspace::decode`] got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decoded {
-    /// Bytes of input that were used up.
-    pub consumed: usize,
-    /// Bytes that were added to the output.
-    pub produced: usize,
-}
-
-/// What is wrong with a gzip stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// It was not made by deflate, but by the method of this number.
-    Method(u8),
-    /// The header has flags that no version of gzip defines.
-    Flags(u8),
-    /// The header's own checksum is not that of its bytes.
-    HeaderChecksum,
-    /// The compressed data make no sense.
-    Data,
-    /// The decoded data have another checksum than was recorded.
-    Checksum {
-        /// The CRC-32 in the stream.
-        expected: u32,
-        /// The CRC-32 of what was decoded.
-        got: u32,
-    },
-    /// The decoded data have another length than was recorded.
-    Length {
-        /// The length in the stream, modulo 2^32.
-        expected: u32,
-        /// The length of what was decoded, modulo 2^32.
-        got: u32,
-    },
-    /// Something that is neither gzip nor zeros follows.
-    Garbage,
-    /// The stream ended before its last member did.
-    Truncated,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Method(method) => write!(f, "gzip method {method} is not known, only 8 is"),
-            Self::Flags(flags) => write!(f, "gzip header has unknown flags {flags:#04x}"),
-            Self::HeaderChecksum => f.write_str("gzip header is damaged"),
-            Self::Data => f.write_str("gzip data are damaged"),
-            Self::Checksum { expected, got } => write!(
-                f,
-                "gzip data are damaged: their CRC-32 is {got:08x} and should be {expected:08x}"
-            ),
-            Self::Length { expected, got } => write!(
-                f,
-                "gzip data are damaged: their length is {got} and should be {expected} (modulo \
-                 2^32)"
-            ),
-            Self::Garbage => f.write_str("something that is not gzip follows the gzip data"),
-            Self::Truncated => f.write_str("gzip data are cut off"),
-        }
-    }
-}
-
-impl core::error::Error for Error {}
 
 #[derive(Clone, Debug)]
 enum Stage {
@@ -176,7 +114,7 @@ mod fixed {
     pub(super) const LAST: usize = 9;
 }
 
-impl Workspace {
+impl Decoder {
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn new() -> Self {
@@ -189,31 +127,20 @@ impl Workspace {
     }
 
     /// Goes back to the start of a stream.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.inflate.init();
         self.stage = Stage::Header(Header::new());
         self.start_data();
     }
 
-    /// Decodes from `input` into `buffer` behind its first `filled` bytes, until either is used up.
-    ///
-    /// `buffer` must keep what it holds from call to call, since data refer back to it, and have a
-    /// length that is a power of two, [`WINDOW_LEN`] at least. When it is full, take its bytes and
-    /// go on with `filled` 0. No call produces more than `buffer` has room for, whatever the input.
-    ///
-    /// # Errors
-    /// What is wrong with the stream; [`Error::Data`] also for a buffer of a wrong length. The
-    /// decoder is of no use after that.
-    pub fn decode(
+    /// As [`Decoder::decode`](super::Decoder::decode).
+    pub(super) fn decode(
         &mut self,
         input: &[u8],
         buffer: &mut [u8],
         filled: usize,
-    ) -> Result<Decoded, Error> {
-        let mut decoded = Decoded {
-            consumed: 0,
-            produced: 0,
-        };
+    ) -> Result<Decoded, Fault> {
+        let mut decoded = Decoded::default();
         while let Some((&byte, _)) = input.get(decoded.consumed..).and_then(<[u8]>::split_first) {
             if matches!(self.stage, Stage::Body) {
                 let rest = input.get(decoded.consumed..).unwrap_or_default();
@@ -231,15 +158,9 @@ impl Workspace {
         Ok(decoded)
     }
 
-    /// To be called when the stream has ended: whether it ended well.
-    ///
-    /// # Errors
-    /// [`Error::Truncated`] if a member is not complete.
-    pub fn finish(&self) -> Result<(), Error> {
-        match self.stage {
-            Stage::Between | Stage::Padding => Ok(()),
-            Stage::Header(_) | Stage::Body | Stage::Trailer { .. } => Err(Error::Truncated),
-        }
+    /// Whether the stream may end here.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.stage, Stage::Between | Stage::Padding)
     }
 
     fn start_data(&mut self) {
@@ -248,7 +169,7 @@ impl Workspace {
         self.len = 0;
     }
 
-    fn inflate(&mut self, input: &[u8], buffer: &mut [u8], at: usize) -> Result<Decoded, Error> {
+    fn inflate(&mut self, input: &[u8], buffer: &mut [u8], at: usize) -> Result<Decoded, Fault> {
         let (status, consumed, produced) = decompress(
             &mut self.inflate,
             input,
@@ -269,13 +190,13 @@ impl Workspace {
             }
             TINFLStatus::NeedsMoreInput if consumed == input.len() => {}
             TINFLStatus::HasMoreOutput if at + produced >= buffer.len() => {}
-            _ => return Err(Error::Data),
+            _ => return Err(Fault::Data),
         }
         Ok(Decoded { consumed, produced })
     }
 
     /// Takes a byte of what lies around the compressed data.
-    fn take(&mut self, byte: u8) -> Result<(), Error> {
+    fn take(&mut self, byte: u8) -> Result<(), Fault> {
         match &mut self.stage {
             Stage::Header(header) => {
                 if header.take(byte)? == Part::Over {
@@ -301,24 +222,26 @@ impl Workspace {
             }
             Stage::Between => self.stage = Stage::Padding,
             Stage::Padding if byte == 0 => {}
-            Stage::Padding => return Err(Error::Garbage),
+            Stage::Padding => return Err(Fault::Garbage),
             // `decode` hands the body to `inflate`.
             Stage::Body => {}
         }
         Ok(())
     }
 
-    fn check(&self, trailer: [u8; TRAILER_LEN]) -> Result<(), Error> {
+    fn check(&self, trailer: [u8; TRAILER_LEN]) -> Result<(), Fault> {
         let [c0, c1, c2, c3, l0, l1, l2, l3] = trailer;
         let expected = u32::from_le_bytes([c0, c1, c2, c3]);
         let got = self.crc.clone().finalize();
         if expected != got {
-            return Err(Error::Checksum { expected, got });
+            return Err(Fault::Checksum { expected, got });
         }
         let expected = u32::from_le_bytes([l0, l1, l2, l3]);
         if expected != self.len {
-            let got = self.len;
-            return Err(Error::Length { expected, got });
+            return Err(Fault::Length {
+                expected: expected.into(),
+                got: self.len.into(),
+            });
         }
         Ok(())
     }
@@ -334,7 +257,7 @@ impl Header {
     }
 
     /// Takes the next byte, and says which part comes after it.
-    fn take(&mut self, byte: u8) -> Result<Part, Error> {
+    fn take(&mut self, byte: u8) -> Result<Part, Fault> {
         let checked = self.crc.clone();
         self.crc.update(&[byte]);
         self.part = match self.part {
@@ -364,7 +287,7 @@ impl Header {
             Part::Checksum { low: Some(low) } => {
                 // The lower half of the CRC-32, so the cut is meant.
                 if u16::from_le_bytes([low, byte]) != checked.finalize() as u16 {
-                    return Err(Error::HeaderChecksum);
+                    return Err(Fault::HeaderChecksum);
                 }
                 Part::Over
             }
@@ -373,15 +296,21 @@ impl Header {
         Ok(self.part)
     }
 
-    fn check_fixed(&mut self, at: usize, byte: u8) -> Result<(), Error> {
+    fn check_fixed(&mut self, at: usize, byte: u8) -> Result<(), Fault> {
         match at {
-            fixed::METHOD if byte != DEFLATE => Err(Error::Method(byte)),
-            fixed::FLAGS if byte & flag::RESERVED != 0 => Err(Error::Flags(byte)),
+            fixed::METHOD if byte != DEFLATE => Err(Fault::Unknown {
+                field: "a method",
+                value: byte.into(),
+            }),
+            fixed::FLAGS if byte & flag::RESERVED != 0 => Err(Fault::Unknown {
+                field: "flags",
+                value: byte.into(),
+            }),
             fixed::FLAGS => {
                 self.to_come = byte;
                 Ok(())
             }
-            _ if MAGIC.get(at).is_some_and(|&magic| magic != byte) => Err(Error::Garbage),
+            _ if MAGIC.get(at).is_some_and(|&magic| magic != byte) => Err(Fault::Garbage),
             _ => Ok(()),
         }
     }
