@@ -98,6 +98,10 @@ impl fmt::Display for Failed {
             write!(f, "nothing was written to {name}: {error}")
         } else {
             write!(f, "{name} has no complete image: {error}")
+        }?;
+        match error {
+            engine::Error::Decode { source, .. } => write!(f, "; {}", source.next()),
+            _ => Ok(()),
         }
     }
 }

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ironcast_hosted::options::{
     self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_milliseconds,
     parse_seconds, parse_silence,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
 use ironcast_proto::receiver::Config;
+use ironcast_receiver_nostd::engine::Decompress;
 
 use crate::target::Durability;
 use crate::transfer::Settings;
@@ -22,7 +24,9 @@ const EXAMPLES: &str = "\
 Examples:
   ironcast-receiver -i eth0 -f /dev/sda
           to a disk, all of which is overwritten
-  ironcast-receiver -i eth0 | zstd -dc > disk.img
+  ironcast-receiver -i eth0 -f /dev/sda --decompress auto
+          likewise, from an image that may be compressed
+  ironcast-receiver -i eth0 | xz -dc > disk.img
           to a pipe
   ironcast-receiver -i eth0 -f disk.img --start-timeout 60 --receive-timeout 10
           without waiting for ever for a sender
@@ -43,6 +47,11 @@ pub struct Options {
     /// the file. Its failure is the transfer's
     #[arg(long, short = 'p', value_name = "COMMAND")]
     pub pipe: Option<String>,
+
+    /// Decompress the image before it is written, or given to the command of --pipe. auto tells how
+    /// it is compressed by its first bytes, and takes it as it is if by nothing known
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = decompress_parser())]
+    pub decompress: Decompress,
 
     /// Leave it to the system when written data gets to the disk [default: before the end]
     #[arg(long, short = 'n', overrides_with = "sync")]
@@ -132,6 +141,7 @@ impl Options {
             interface,
             ttl: self.network.ttl,
             receive_buffer: self.rcvbuf,
+            decompress: self.decompress,
         })
     }
 
@@ -161,6 +171,11 @@ impl Options {
             ..default
         }
     }
+}
+
+fn decompress_parser() -> impl TypedValueParser<Value = Decompress> {
+    PossibleValuesParser::new(Decompress::WORDS)
+        .map(|word| Decompress::from_word(&word).unwrap_or(Decompress::None))
 }
 
 #[cfg(test)]
@@ -223,6 +238,17 @@ mod tests {
         assert_eq!(durability(""), Durability::AtEnd);
         assert_eq!(durability("--sync --nosync"), Durability::Never);
         assert_eq!(durability("-n -y"), Durability::EachWrite);
+    }
+
+    #[test]
+    fn compressed_images_are_taken_as_they_come_unless_it_is_said() {
+        let decompress = |line: &str| parsed(line).unwrap().decompress;
+        assert_eq!(decompress(""), Decompress::None);
+        for word in Decompress::WORDS {
+            let line = format!("--decompress {word}");
+            assert_eq!(decompress(&line).to_string(), word);
+        }
+        assert!(parsed("--decompress xz").is_err());
     }
 
     /// udp-receiver's own list: what it calls the possibilities of each first letter, and the other

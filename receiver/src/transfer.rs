@@ -14,6 +14,7 @@ use ironcast_proto::receiver::{self, Config, Failure, Stats};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::Engine;
+use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{self, Decompress, Event, Memory, Report};
 
 use crate::background::{Background, Waker};
@@ -41,6 +42,8 @@ pub struct Settings {
     /// Bytes of the system's memory for datagrams that have arrived; `None` for 8 MiB, or
     /// as much of it as the system gives.
     pub receive_buffer: Option<usize>,
+    /// What is done with compressed images.
+    pub decompress: Decompress,
     /// What the protocol leaves open; its sizes are filled in here.
     pub protocol: Config,
 }
@@ -156,16 +159,18 @@ pub fn receive(
     endpoint.join(protocol.control_address)?;
     protocol.receive_buffer = u32::try_from(endpoint.receive_buffer()).unwrap_or(u32::MAX);
     let mut ring = vec![0; RING_LEN];
+    let mut write_buffer = vec![0; engine::WRITE_SIZE];
+    let mut gzip = Box::new(gzip::Decoder::new());
     let memory = Memory {
         ring: &mut ring,
-        write_buffer: &mut [],
-        gzip: None,
+        write_buffer: &mut write_buffer,
+        gzip: Some(&mut gzip),
     };
     let clock = Clock::start();
     let name = target.name().to_owned();
     let disk = Background::start(target).map_err(ReceiveError::Writer)?;
     let waker = disk.waker();
-    let mut engine = Engine::new(protocol, Decompress::None, memory, disk, clock.now())
+    let mut engine = Engine::new(protocol, settings.decompress, memory, disk, clock.now())
         .map_err(ReceiveError::Memory)?;
     engine.identify(settings.interface.identity(&name));
     let mut transfer = Transfer {
