@@ -1,4 +1,5 @@
-//! Test data: files of seeded random bytes, and comparison that says where two files first differ.
+//! Test data: files of seeded random bytes, the same compressed, and comparison that says where two
+//! files first differ.
 //!
 //! Random bytes, so that a block in the wrong place can't go unseen; seeded, so that a failure
 //! repeats.
@@ -7,8 +8,9 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::Command;
 
-use crate::LabError;
+use crate::{LabError, find_tool};
 
 /// How much is read or written at once, in bytes.
 const CHUNK: usize = 1 << 16;
@@ -111,6 +113,43 @@ pub fn write_with_holes(path: &Path, length: u64, step: u64, seed: u64) -> Resul
         at += step.max(CHUNK as u64);
     }
     Ok(())
+}
+
+/// Writes a file of 6 MiB, mostly holes, as many times as `count` says: what comes again is so far
+/// back that programs which compress have to keep all of a large window for it.
+///
+/// # Errors
+/// [`LabError::Io`] if it can't be written.
+pub fn write_repeated(path: &Path, count: u32, seed: u64) -> Result<(), LabError> {
+    const LENGTH: u64 = 6 << 20;
+    let refused = |e| LabError::io(format!("write {}", path.display()), e);
+    write_with_holes(path, LENGTH, 1 << 18, seed)?;
+    let part = std::fs::read(path).map_err(refused)?;
+    let mut file = File::options().append(true).open(path).map_err(refused)?;
+    (1..count).try_for_each(|_| file.write_all(&part).map_err(refused))
+}
+
+/// Compresses `from` to `to` by a program and its arguments. The program gets no names, so that it
+/// can't know how long the file is.
+///
+/// # Errors
+/// [`LabError::MissingTool`] if the program is not there, [`LabError::Wrong`] if it fails.
+pub fn compress(program: &[&str], from: &Path, to: &Path) -> Result<(), LabError> {
+    let (name, arguments) = program
+        .split_first()
+        .ok_or_else(|| LabError::wrong("no program"))?;
+    let input = File::open(from).map_err(|e| LabError::io("open the image", e))?;
+    let output = File::create(to).map_err(|e| LabError::io("create the compressed image", e))?;
+    let status = Command::new(find_tool(name)?)
+        .args(arguments)
+        .stdin(input)
+        .stdout(output)
+        .status()
+        .map_err(|e| LabError::io(format!("run {name}"), e))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(LabError::wrong(format!("{name} ended with {status}"))),
+    }
 }
 
 /// Makes a file of `length` bytes that takes no room: all of it reads as zero.

@@ -12,6 +12,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dnsmasq", "dnsmasq-base"),
     ("gzip", "gzip"),
     ("ip", "iproute2"),
+    ("lz4", "lz4"),
+    ("lzop", "lzop"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.vfat", "dosfstools"),
     ("nft", "nftables"),
@@ -23,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("udp-receiver", "udpcast"),
     ("udp-sender", "udpcast"),
     ("unshare", "util-linux"),
+    ("zstd", "zstd"),
 ];
 
 /// Finds `program` in `PATH`, `/usr/sbin` and `/sbin`; a path with a slash is taken as it is.

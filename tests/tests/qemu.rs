@@ -6,7 +6,6 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ironcast_tests::DiskKind::{Ahci, Nvme, VirtioBlk};
@@ -16,7 +15,7 @@ use ironcast_tests::room::{
     RECEIVE, Room, SMALL, TURN, UNATTENDED, demand_ok, demand_refusal, demand_written, value,
 };
 use ironcast_tests::{
-    Direction, DiskKind, Kind, LabError, Machine, Nic, Program, find_tool, gate, image, os_image,
+    Direction, DiskKind, Kind, LabError, Machine, Nic, Program, gate, image, os_image,
 };
 
 /// One machine with one disk, from power-on to switching itself off.
@@ -399,7 +398,7 @@ fn large_image(compressed: bool) -> Result<(), LabError> {
     let mut sent = image.clone();
     if compressed {
         sent = room.path("image.gz");
-        compress(&image, &sent)?;
+        image::compress(&["gzip", "-1"], &image, &sent)?;
     }
     let mut sending = room.send(Ours, &sent, 1)?;
     let machine = Machine::builder("machine")
@@ -425,16 +424,85 @@ fn two_gibibytes_compressed_in_a_machine_of_128_mebibytes() -> Result<(), LabErr
     large_image(true)
 }
 
-fn compress(from: &Path, to: &Path) -> Result<(), LabError> {
-    let output = File::create(to).map_err(|e| LabError::io("create the compressed image", e))?;
-    let mut gzip = Command::new(find_tool("gzip")?);
-    gzip.args(["-1", "--stdout"])
-        .arg(from)
-        .stdin(Stdio::null())
-        .stdout(output);
-    let status = gzip.status().map_err(|e| LabError::io("run gzip", e))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(LabError::wrong(format!("gzip ended with {status}"))),
-    }
+/// Sends an image of 66 MiB, compressed by a program, to a machine of 128 MiB. The disk has not a
+/// byte more.
+fn compressed_image(program: &[&str]) -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let (image, sent) = (room.path("image"), room.path("sent"));
+    image::write_repeated(&image, 11, 4)?;
+    image::compress(program, &image, &sent)?;
+    let disk = room.disk("disk", 66 << 20)?;
+    let mut sending = room.send(Stock, &sent, 1)?;
+    let machine = Machine::builder("machine")
+        .memory(128)
+        .disk(&disk, VirtioBlk);
+    let mut machine = room.start(machine)?;
+    let mut check = || {
+        demand_ok(&mut machine, RECEIVE)?;
+        sending.wait_success(Duration::from_secs(30))?;
+        machine.wait_off(Duration::from_secs(20))?;
+        image::demand_equal(&image, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+/// Blocks of 256 KiB.
+#[test]
+fn lzop_in_a_machine_of_128_mebibytes() -> Result<(), LabError> {
+    compressed_image(&["lzop", "-1"])
+}
+
+/// Blocks of 4 MiB.
+#[test]
+fn lz4_in_a_machine_of_128_mebibytes() -> Result<(), LabError> {
+    compressed_image(&["lz4", "-1", "-B7", "--quiet"])
+}
+
+/// A window of 2 MiB.
+#[test]
+fn zstd_in_a_machine_of_128_mebibytes() -> Result<(), LabError> {
+    compressed_image(&["zstd", "-3"])
+}
+
+/// A window of 8 MiB, and matches that are as far back as they can be.
+#[test]
+fn zstd_with_its_largest_usual_window_in_a_machine_of_128_mebibytes() -> Result<(), LabError> {
+    compressed_image(&["zstd", "-3", "--long=23"])
+}
+
+#[test]
+fn p2_a_window_larger_than_the_memory_leaves_the_disk_untouched() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let (image, sent) = (room.small_image()?, room.path("sent"));
+    image::compress(&["zstd", "-1", "--long=27"], &image, &sent)?;
+    let disk = room.disk("disk", 32 << 20)?;
+    let sending = room.send(Ours, &sent, 1)?;
+    let machine = Machine::builder("machine").memory(128);
+    let mut machine = room.start(machine.disk(&disk, VirtioBlk))?;
+    let mut check = || {
+        demand_refusal(&mut machine, "MiB of memory")?;
+        machine.switch_off();
+        image::demand_untouched(&disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
+#[test]
+fn a_compressed_image_is_written_as_it_is_where_that_was_said() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new("disk=auto confirm=no then=poweroff decompress=none\n")?;
+    let (image, sent) = (room.small_image()?, room.path("sent"));
+    image::compress(&["gzip", "-1"], &image, &sent)?;
+    let disk = room.disk("disk", 32 << 20)?;
+    let mut sending = room.send(Ours, &sent, 1)?;
+    let mut machine = room.start(Machine::builder("machine").disk(&disk, VirtioBlk))?;
+    let mut check = || {
+        demand_ok(&mut machine, RECEIVE)?;
+        sending.wait_success(Duration::from_secs(30))?;
+        machine.wait_off(Duration::from_secs(20))?;
+        demand_written(&sent, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }

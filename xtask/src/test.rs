@@ -87,11 +87,7 @@ impl Stage {
             Self::Efi => efi::build(),
             Self::Embedded => embedded::build(),
             Self::Image => image::provide(),
-            Self::Unit => {
-                let mut test = cargo("test");
-                test.args(["--workspace", "--exclude", "ironcast-boot"]);
-                run_command(test.args(["--exclude", "ironcast-tests", "--no-fail-fast"]))
-            }
+            Self::Unit => unit_tests(),
             Self::Fuzz => fuzz::run(&fuzz::Options::default()),
             Self::EndToEnd => {
                 let mut test = cargo("test");
@@ -116,7 +112,20 @@ fn lints() -> Result<()> {
     let mut clippy = cargo("clippy");
     clippy.args(["--workspace", "--exclude", "ironcast-boot", "--all-targets"]);
     run_command(clippy.args(["--", "-D", "warnings"]))?;
+    let mut clippy = cargo("clippy");
+    clippy.args(["--package", "ironcast-receiver-nostd", "--all-targets"]);
+    run_command(clippy.args(["--", "-D", "warnings"]))?;
     efi::lint()
+}
+
+fn unit_tests() -> Result<()> {
+    let mut test = cargo("test");
+    test.args(["--workspace", "--exclude", "ironcast-boot"]);
+    run_command(test.args(["--exclude", "ironcast-tests", "--no-fail-fast"]))?;
+    // As a microcontroller has it: the workspace's programs all want its feature `alloc`.
+    let mut test = cargo("test");
+    test.args(["--package", "ironcast-receiver-nostd", "--no-fail-fast"]);
+    run_command(&mut test)
 }
 
 fn docs() -> Result<()> {
