@@ -163,7 +163,7 @@ fn event_text(event: &receiver::Event) -> Option<(&'static str, String)> {
         receiver::Event::DataLost { offset } => (
             "data-lost",
             format!(
-                "Warning: data lost after byte {}; zeroes are in their place.",
+                "Warning: data lost after byte {}; going on without them.",
                 Spaced(*offset)
             ),
         ),

@@ -481,7 +481,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(machines.results(None, false).len(), 100);
+        assert_eq!(machines.results(None).len(), 100);
     }
 
     #[test]

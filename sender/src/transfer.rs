@@ -373,10 +373,11 @@ impl Transfer {
             let Some((from, len)) = self.endpoint.receive(buffer) else {
                 return;
             };
-            if let Some(reported) = self.machine.handle_datagram(now, from, &buffer[..len]) {
-                if self.machines.report(&reported) {
-                    observer.unable(&reported);
-                }
+            let reported = self.machine.handle_datagram(now, from, &buffer[..len]);
+            if let Some(reported) = reported
+                && self.machines.report(&reported)
+            {
+                observer.unable(&reported);
             }
         }
     }

@@ -446,7 +446,7 @@ fn text(event: &receiver::Event) -> Option<String> {
             "ironcast: joined late, at slice {slice}: the disk gets the rest of the image, not all"
         ),
         receiver::Event::DataLost { offset } => {
-            format!("ironcast: data lost after byte {offset}; zeroes are written instead")
+            format!("ironcast: data lost after byte {offset}; going on without them")
         }
         receiver::Event::Lost => "ironcast: the sender fell silent; looking again".to_owned(),
         receiver::Event::Started => "ironcast: transfer started".to_owned(),

@@ -209,7 +209,7 @@ impl Receiver {
     }
 
     /// Writes the next datagram to be sent into `buffer`, which must hold
-    /// [`wire::MAX_CONTROL_LEN`](crate::wire::MAX_CONTROL_LEN) bytes; a shorter one yields `None`.
+    /// [`wire::MAX_CONTROL_LEN`] bytes; a shorter one yields `None`.
     #[must_use]
     pub fn poll_transmit(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
         if buffer.len() < wire::MAX_CONTROL_LEN {

@@ -15,7 +15,7 @@ use crate::world::{Scenario, World, address};
 /// image, which receiver 2 then connects to; with the tags of both.
 fn replaced(seed: u64, after: Duration, tags: [u16; 2]) -> World {
     let mut scenario = Scenario::new(seed, 3, 1_500_000);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         scenario = scenario.conditions(rough(3.0));
     }
     scenario.sender.start.min_receivers = Some(2);

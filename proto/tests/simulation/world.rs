@@ -346,7 +346,7 @@ impl World {
     pub fn replace_sender(&mut self, config: sender::Config, image: Vec<u8>) {
         self.fec = config.fec;
         self.block_size = config.block_size;
-        self.sender = Box::new(Sender::new(config, self.now));
+        *self.sender = Sender::new(config, self.now);
         self.sender.supply(image.len() as u64, true);
         self.first_image = Some(std::mem::replace(&mut self.image, image));
         self.outcome = None;
