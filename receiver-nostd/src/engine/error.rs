@@ -62,7 +62,7 @@ pub enum Error<E> {
         /// What is wrong with it.
         source: decode::Error,
     },
-    /// All of the image was received, and the disk [keeps nothing](crate::Disk::is_dry_run).
+    /// The image was received, and the disk [keeps nothing](crate::Disk::is_dry_run).
     /// [`Report::written`] is what the disk was given.
     DryRun(Report),
 }
@@ -116,7 +116,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             }
             Self::DryRun(report) => write!(
                 f,
-                "a dry run: all {} bytes arrived, and nothing was written",
+                "a dry run: {} bytes arrived, and nothing was written",
                 report.received
             ),
         }
@@ -240,7 +240,7 @@ mod tests {
                 "going to byte 0 of the disk: TimedOut",
                 "flushing the disk after 9 bytes: TimedOut",
                 "decoding the stream near byte 7: gzip data are cut off",
-                "a dry run: all 7 bytes arrived, and nothing was written",
+                "a dry run: 7 bytes arrived, and nothing was written",
             ]
         );
         let with_cause = errors.iter().filter(|error| error.source().is_some());
