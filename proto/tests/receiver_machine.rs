@@ -126,6 +126,29 @@ impl Machine {
 }
 
 #[test]
+fn a_passive_receiver_says_nothing_whatever_it_is_told() {
+    let config = Config {
+        passive: true,
+        ..Config::default()
+    };
+    let mut machine = Machine {
+        receiver: Receiver::new(config, Instant::ZERO),
+        now: Instant::ZERO,
+    };
+    let reply = Message::ConnectReply(ConnectReply {
+        receiver: 0,
+        block_size: BLOCK,
+        capabilities: Capabilities::STOCK | Capabilities::REPORTS,
+        data_address: Ipv4Addr::UNSPECIFIED,
+    });
+    for message in [hello(), reply, block(0), reply] {
+        machine.hear(&message);
+        machine.wait(Duration::from_secs(3));
+        assert_eq!(machine.sent(), []);
+    }
+}
+
+#[test]
 fn p1_a_sender_that_says_hello_amid_the_transfer_has_begun_another() {
     let mut machine = Machine::with_slices(2);
     machine.wait(3 * SECOND);

@@ -130,7 +130,9 @@ impl Receiver {
         match &mut self.state {
             State::Seeking(_) => self.find_sender(now, (from, tag), &message),
             State::Connected(session) if session.sender() == from => {
-                if let Message::ConnectReply(reply) = &message {
+                if let Message::ConnectReply(reply) = &message
+                    && !session.is_silent()
+                {
                     self.reporter.connect(now, reply.capabilities);
                 }
                 let (block, step) = session.handle(now, (&message, tag), &mut self.stats);
