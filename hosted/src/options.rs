@@ -106,7 +106,7 @@ pub struct DisplayOptions {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub bw_period: Option<Duration>,
 
-    /// With --pipe: 1 shows how far the command is in the file, 0 does not [default: 1]
+    /// 1 shows how far the file is read or written, 0 does not [default: 1 with --pipe, else 0]
     #[arg(long, short = 'x', value_name = "0|1", hide_possible_values = true)]
     #[arg(value_parser = ["0", "1"])]
     pub print_uncompressed_position: Option<String>,
@@ -129,10 +129,14 @@ impl DisplayOptions {
         }
     }
 
-    /// Whether to show how far the command of `--pipe` is.
+    /// Whether to show how far the file is read or written, as the stock programs do: with a
+    /// command of `--pipe` (`has_command`), unless the operator says otherwise.
     #[must_use]
-    pub fn shows_position(&self) -> bool {
-        self.print_uncompressed_position.as_deref() != Some("0")
+    pub fn shows_position(&self, has_command: bool) -> bool {
+        match self.print_uncompressed_position.as_deref() {
+            Some(value) => value != "0",
+            None => has_command,
+        }
     }
 }
 
@@ -186,6 +190,8 @@ pub enum OptionsError {
         /// The options.
         possible: Vec<String>,
     },
+    /// Its options do not go together, for this reason.
+    Contradiction(&'static str),
     /// It asks for something that is not there yet.
     Unsupported {
         /// The option.
@@ -208,7 +214,7 @@ impl OptionsError {
                     false => ExitStatus::Success,
                 }
             }
-            Self::Ambiguous { .. } => {
+            Self::Ambiguous { .. } | Self::Contradiction(_) => {
                 report(program, self);
                 ExitStatus::Usage
             }
@@ -229,6 +235,7 @@ impl fmt::Display for OptionsError {
                 "{given} is ambiguous: it may stand for {}",
                 possible.join(", ")
             ),
+            Self::Contradiction(reason) => f.write_str(reason),
             Self::Unsupported { option, stock } => write!(
                 f,
                 "--{} is not supported ({}): leave it out, or use {stock}",

@@ -4,7 +4,10 @@
 //! nothing else: a decompressor that dies has not written the image, whatever arrived.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// A command that runs.
 #[derive(Debug)]
@@ -42,6 +45,12 @@ impl Pipe {
             command: command.to_owned(),
             child,
         }
+    }
+
+    /// What becomes readable when the command has ended, if the system can tell that.
+    #[must_use]
+    pub fn end_fd(&self) -> Option<OwnedFd> {
+        pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).ok()
     }
 
     /// Waits for the command's end.

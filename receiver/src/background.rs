@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_written_is_there_after_the_flush() {
         let path = std::env::temp_dir().join(format!("ironcast-disk-{}", std::process::id()));
-        let target = Target::open(Some(&path), Durability::AtEnd).unwrap();
+        let target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
         let mut disk = Background::start(target).unwrap();
         for piece in [&b"one "[..], b"two ", b"three"] {
             assert_eq!(disk.write(piece).unwrap(), piece.len());
@@ -284,7 +284,7 @@ mod tests {
             use std::os::fd::AsRawFd;
             writer.as_fd().as_raw_fd()
         });
-        let target = Target::open(Some(Path::new(&path)), Durability::AtEnd).unwrap();
+        let target = Target::open(Some(Path::new(&path)), None, Durability::AtEnd).unwrap();
         drop(writer);
         let mut disk = Background::start(target).unwrap();
         let big = vec![7; 1 << 20];
@@ -301,7 +301,7 @@ mod tests {
     fn an_error_shows_with_the_next_call() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         drop(full);
-        let target = Target::open(Some(Path::new("/dev/full")), Durability::AtEnd).unwrap();
+        let target = Target::open(Some(Path::new("/dev/full")), None, Durability::AtEnd).unwrap();
         let mut disk = Background::start(target).unwrap();
         disk.write(b"lost").unwrap();
         let error = settle(&mut disk).unwrap_err();

@@ -9,6 +9,7 @@ use ironcast_proto::receiver;
 use ironcast_proto::time::Instant;
 use ironcast_receiver_nostd::engine::{Event, Report};
 
+use crate::target::Position;
 use crate::transfer::{Ending, Observer, Progress, Summary};
 
 /// Shows a transfer on stderr.
@@ -17,13 +18,26 @@ pub struct Display {
     journal: Journal,
     /// Whether to say that a key starts the transfer.
     keyboard: bool,
+    /// Tells how far the target is written, if that is to be shown.
+    position: Option<Position>,
 }
 
 impl Display {
     /// One that writes to `journal`, and says, if `keyboard`, that a key starts the transfer.
     #[must_use]
     pub fn new(journal: Journal, keyboard: bool) -> Self {
-        Self { journal, keyboard }
+        Self {
+            journal,
+            keyboard,
+            position: None,
+        }
+    }
+
+    /// Shows how far the target is written, too.
+    #[must_use]
+    pub fn with_position(self, position: Position) -> Self {
+        let position = Some(position);
+        Self { position, ..self }
     }
 
     /// Shows the end of a transfer to the target of this name. Of a failure the caller tells the
@@ -33,7 +47,7 @@ impl Display {
             received, running, ..
         } = summary.progress;
         if let Some(running) = running {
-            let text = progress_text(received, running);
+            let text = progress_text(received, running) + &self.position_text(&summary.progress);
             self.journal.finish(received, &text);
         }
         let written = summary.progress.written;
@@ -59,6 +73,13 @@ impl Display {
             self.journal
                 .tell("hash", &text, vec![("blake3", hash.into())]);
         }
+    }
+}
+
+impl Display {
+    fn position_text(&self, progress: &Progress) -> String {
+        let position = self.position.as_ref().and_then(|p| p.at(progress.written));
+        position.map_or_else(String::new, |at| format!("  {} of the file", Spaced(at)))
     }
 }
 
@@ -118,9 +139,10 @@ impl Observer for Display {
     }
 
     fn progress(&mut self, progress: &Progress) {
+        let position = self.position_text(progress);
         self.journal.progress(progress.now, progress.received, || {
             let text = match progress.running {
-                Some(running) => progress_text(progress.received, running),
+                Some(running) => progress_text(progress.received, running) + &position,
                 None => "Waiting for the transfer to start".to_owned(),
             };
             (text, vec![("written", progress.written.into())])

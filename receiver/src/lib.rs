@@ -14,5 +14,5 @@ mod target;
 mod transfer;
 
 pub use display::Display;
-pub use target::{Durability, Target, TargetError};
+pub use target::{Durability, Position, Target, TargetError};
 pub use transfer::{Ending, Observer, Progress, ReceiveError, Settings, Summary, receive};

@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     let settings = options.settings()?;
     let mut journal = Journal::open(options.display.journal())?;
-    let target = Target::open(options.file.as_deref(), options.durability())?;
-    let target = target.through(options.pipe.clone());
+    let (file, command) = (options.file.as_deref(), options.pipe.clone());
+    let target = Target::open(file, command, options.durability())?;
     let name = target.name().to_owned();
     let mut console = Console::open(!options.display.nokbd, false)?;
     let text = format!(
@@ -48,6 +48,9 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     );
     journal.tell("opened", &text, Vec::new());
     let mut display = Display::new(journal, console.has_keyboard());
+    if options.display.shows_position(options.pipe.is_some()) {
+        display = display.with_position(target.position()?);
+    }
     let summary = receive(&settings, target, &mut console, &mut display)?;
     display.finish(&summary, &name);
     Ok(match summary.ending {

@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
 
-use ironcast_hosted::Pipe;
+use ironcast_hosted::{Pipe, is_closed};
 use ironcast_receiver_nostd::Disk;
 use rustix::fs::OFlags;
 
@@ -54,20 +54,57 @@ enum Kind {
     Stream,
 }
 
+/// Tells how far a target is written.
+#[derive(Debug)]
+pub enum Position {
+    /// As far as the image, byte for byte.
+    OfImage,
+    /// As far as the command of `--pipe` has come in this file, whose place it shares.
+    OfFile(File),
+}
+
+impl Position {
+    /// Bytes in the file, if that can be told, when so many of the image are written.
+    #[must_use]
+    pub fn at(&self, written: u64) -> Option<u64> {
+        match self {
+            Self::OfImage => Some(written),
+            Self::OfFile(file) => rustix::fs::tell(file).ok(),
+        }
+    }
+}
+
 impl Target {
     /// Opens the file or device at `path` for writing, or takes stdout if there is none. A file
     /// that is not there is made. A block device must not be in use, by a mounted file system for
-    /// one.
+    /// one. With a `command`, what that makes of the image is written: it is its stdout.
     ///
     /// # Errors
     /// [`TargetError`] if it can't be written to.
-    pub fn open(path: Option<&Path>, durability: Durability) -> Result<Self, TargetError> {
-        let Some(path) = path else {
-            let stdout = io::stdout().as_fd().try_clone_to_owned();
-            return stdout
-                .and_then(|stdout| Self::redirected(File::from(stdout), durability))
-                .map_err(|source| TargetError::new(Path::new("stdout"), source));
+    pub fn open(
+        path: Option<&Path>,
+        command: Option<String>,
+        durability: Durability,
+    ) -> Result<Self, TargetError> {
+        let target = match path {
+            Some(path) => Self::open_path(path, durability)?,
+            None => Self::open_stdout(command.is_some(), durability)
+                .map_err(|source| TargetError::new(Path::new("stdout"), source))?,
         };
+        Ok(Self { command, ..target })
+    }
+
+    fn open_stdout(has_command: bool, durability: Durability) -> io::Result<Self> {
+        // A command may well have no output.
+        if !has_command && is_closed(io::stdout()) {
+            let what_to_do = "it is closed; name a file with --file, or redirect it";
+            return Err(io::Error::other(what_to_do));
+        }
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        Self::redirected(File::from(stdout), durability)
+    }
+
+    fn open_path(path: &Path, durability: Durability) -> Result<Self, TargetError> {
         let error = |source| TargetError::new(path, source);
         let exists = fs::metadata(path).map(|metadata| metadata.file_type());
         let is_block_device = exists.is_ok_and(|kind| kind.is_block_device());
@@ -125,16 +162,21 @@ impl Target {
         }
     }
 
-    /// Has a command between the image and the target: the target is its stdout.
-    #[must_use]
-    pub fn through(self, command: Option<String>) -> Self {
-        Self { command, ..self }
-    }
-
     /// Its name in messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What tells how far it is written.
+    ///
+    /// # Errors
+    /// If the system has no file descriptor left.
+    pub fn position(&self) -> io::Result<Position> {
+        Ok(match self.command {
+            Some(_) => Position::OfFile(self.file.try_clone()?),
+            None => Position::OfImage,
+        })
     }
 
     /// Drops what the file held before.
@@ -282,7 +324,7 @@ mod tests {
         let folder = Folder::new("target-keeps");
         let path = folder.0.join("image");
         fs::write(&path, "what was there before").unwrap();
-        let mut target = Target::open(Some(&path), Durability::AtEnd).unwrap();
+        let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"what was there before");
         assert_eq!(target.write(b"new").unwrap(), 3);
         target.flush().unwrap();
@@ -295,17 +337,18 @@ mod tests {
         let folder = Folder::new("target-empty");
         let path = folder.0.join("image");
         fs::write(&path, "old").unwrap();
-        let mut target = Target::open(Some(&path), Durability::Never).unwrap();
+        let mut target = Target::open(Some(&path), None, Durability::Never).unwrap();
         target.flush().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
 
     #[test]
     fn devices_that_are_no_disks_take_bytes_and_need_no_sync() {
-        let mut target = Target::open(Some(Path::new("/dev/null")), Durability::AtEnd).unwrap();
+        let mut target =
+            Target::open(Some(Path::new("/dev/null")), None, Durability::AtEnd).unwrap();
         assert_eq!(target.write(b"x").unwrap(), 1);
         target.flush().unwrap();
-        let mut full = Target::open(Some(Path::new("/dev/full")), Durability::AtEnd).unwrap();
+        let mut full = Target::open(Some(Path::new("/dev/full")), None, Durability::AtEnd).unwrap();
         assert_eq!(full.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
     }
 
@@ -334,7 +377,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_to_is_named() {
-        let error = Target::open(Some(Path::new("/nonexistent/x")), Durability::AtEnd).unwrap_err();
+        let error =
+            Target::open(Some(Path::new("/nonexistent/x")), None, Durability::AtEnd).unwrap_err();
         assert_eq!(error.to_string(), "can't write to /nonexistent/x");
         assert!(error.source().is_some());
     }

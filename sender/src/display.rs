@@ -15,7 +15,7 @@ use crate::transfer::{Ending, Observer, Progress, Summary};
 #[derive(Debug)]
 pub struct Display {
     journal: Journal,
-    /// Whether to show how far the command of `--pipe` is.
+    /// Whether to show how far the file was read.
     shows_position: bool,
     /// Bytes that were acknowledged when the line was written last.
     acknowledged: u64,
@@ -24,8 +24,7 @@ pub struct Display {
 }
 
 impl Display {
-    /// One that writes to `journal`, and shows there how far the command of `--pipe` is if
-    /// `shows_position`.
+    /// One that writes to `journal`, and shows there how far the file was read if `shows_position`.
     #[must_use]
     pub fn new(journal: Journal, shows_position: bool) -> Self {
         Self {
@@ -40,7 +39,7 @@ impl Display {
     pub fn finish(&mut self, summary: &Summary) {
         let progress = &summary.progress;
         if let Some(running) = progress.running {
-            let text = progress_text(progress, running, false);
+            let text = progress_text(progress, running, false) + &self.position_text(progress);
             self.journal.finish(progress.acknowledged, &text);
         }
         let values = ending_values(summary);
@@ -52,6 +51,15 @@ impl Display {
         }
         for result in &summary.results {
             self.journal.tell("result", &result.line(), result.values());
+        }
+    }
+}
+
+impl Display {
+    fn position_text(&self, progress: &Progress) -> String {
+        match progress.position {
+            Some(position) if self.shows_position => format!("  {} of the file", Spaced(position)),
+            _ => String::new(),
         }
     }
 }
@@ -89,16 +97,14 @@ impl Observer for Display {
     fn progress(&mut self, progress: &Progress) {
         let stalled = progress.acknowledged == self.acknowledged;
         self.acknowledged = progress.acknowledged;
-        let shows_position = self.shows_position;
+        let position = self.position_text(progress);
         self.journal
             .progress(progress.now, progress.acknowledged, || {
-                let mut text = match progress.running {
+                let text = match progress.running {
                     Some(running) => progress_text(progress, running, stalled),
                     None => format!("Waiting: {} connected", count(progress.receivers)),
                 };
-                if let Some(position) = progress.before_pipe.filter(|_| shows_position) {
-                    text.push_str(&format!("  {} of the file", Spaced(position)));
-                }
+                let text = text + &position;
                 let values = vec![
                     ("receivers", progress.receivers.into()),
                     ("retransmitted", progress.stats.retransmitted.into()),
@@ -310,7 +316,7 @@ mod tests {
             acknowledged: 3_000_000,
             length: Some(6_000_000),
             receivers: 2,
-            before_pipe: None,
+            position: None,
             awaited: Some((SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 3), 9000), 1)),
             stats: Stats {
                 blocks: 2402,

@@ -154,6 +154,7 @@ mod tests {
     use ironcast_proto::sender::Config;
 
     use super::*;
+    use crate::image::Image;
     use crate::source::Chunking;
 
     const BLOCK: u16 = 16;
@@ -180,8 +181,12 @@ mod tests {
             ..Config::default()
         };
         let file = File::open(&path).unwrap();
-        let mut source =
-            Source::read("image".to_owned(), file, Chunking::for_config(&config)).unwrap();
+        let opened = Image {
+            name: "image".to_owned(),
+            file,
+            command: None,
+        };
+        let mut source = Source::read(opened, Chunking::for_config(&config)).unwrap();
         while source.advance().unwrap() != (200, true) {
             thread::sleep(Duration::from_millis(1));
         }

@@ -6,16 +6,21 @@
 
 #![forbid(unsafe_code)]
 
+pub mod background;
 pub mod daemon;
 pub mod options;
+pub mod pid_file;
 
 mod display;
 mod encoder;
+mod image;
+mod reader;
 mod results;
 mod source;
 mod transfer;
 
 pub use display::Display;
+pub use image::{Image, Origin, SourceError};
 pub use results::{Description, MachineResult, ResultsFile, Verdict};
-pub use source::{Chunking, Source, SourceError};
+pub use source::{Chunking, Source};
 pub use transfer::{Ending, Observer, Progress, SendError, Settings, Summary, send};

@@ -10,12 +10,15 @@ use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{
-    Console, ExitStatus, Journal, Operator, Signal, program_name, report_failure,
+    Console, Endpoint, ExitStatus, Journal, Operator, Signal, program_name, report_failure,
 };
-use ironcast_sender::daemon::{self, Patient, PidFile};
-use ironcast_sender::options::{DaemonOptions, Options};
+use ironcast_sender::background::{self, Background};
+use ironcast_sender::daemon::Patient;
+use ironcast_sender::options::Options;
+use ironcast_sender::pid_file::{self, PidFile};
 use ironcast_sender::{
-    Chunking, Display, Ending, MachineResult, ResultsFile, Settings, Source, Summary, Verdict, send,
+    Chunking, Display, Ending, Image, MachineResult, Origin, ResultsFile, Settings, Source,
+    Summary, Verdict, send,
 };
 
 const NAME: &str = "ironcast-sender";
@@ -29,50 +32,55 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stdout(), "{LICENSE}");
         return ExitStatus::Success.into();
     }
-    run(&options)
-        .unwrap_or_else(|error| {
-            let journal = options.display.journal();
-            report_failure(&program_name(NAME), error.as_ref(), &journal);
-            ExitStatus::Failed
-        })
-        .into()
+    run(&options).unwrap_or_else(|error| {
+        let journal = options.display.journal();
+        report_failure(&program_name(NAME), error.as_ref(), &journal);
+        ExitStatus::Failed.into()
+    })
 }
 
-fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
-    let DaemonOptions {
-        daemon_mode,
-        pid_file,
-        kill,
-    } = &options.daemon;
-    if let (true, Some(path)) = (*kill, pid_file) {
-        daemon::kill(path)?;
-        return Ok(ExitStatus::Success);
+fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    let daemon = &options.daemon;
+    if let (true, Some(path)) = (daemon.kill, &daemon.pid_file) {
+        pid_file::kill(path)?;
+        return Ok(ExitStatus::Success.into());
     }
-    let stdin_taken = options.file.is_none();
-    match daemon_mode {
+    let background = match daemon.daemon_mode {
+        2.. => match Background::find() {
+            Some(background) => Some(background),
+            None => return Ok(background::start()?.map_or(ExitCode::SUCCESS, ExitCode::from)),
+        },
+        _ => None,
+    };
+    let mut console = Console::open(!options.display.nokbd, options.file.is_none())?;
+    let status = match daemon.daemon_mode {
         0 => {
-            let mut console = Console::open(!options.display.nokbd, stdin_taken)?;
             let has_keyboard = console.has_keyboard();
-            transfer(options, has_keyboard, &mut console)
+            Transmission::open(options, &options.origin())?.run(has_keyboard, &mut console)?
         }
-        2.. if !daemon::is_in_background() => {
-            // What is wrong with the settings is better said while somebody reads it.
-            options.settings()?;
-            daemon::go_into_background()?;
-            Ok(ExitStatus::Success)
-        }
-        _ => serve(options, pid_file.as_deref()),
-    }
+        _ => serve(options, console, background)?,
+    };
+    Ok(status.into())
 }
 
 /// Makes one transfer after the other, until a signal.
-fn serve(options: &Options, pid_file: Option<&Path>) -> Result<ExitStatus, Box<dyn Error>> {
-    let _pid_file = pid_file.map(PidFile::write).transpose()?;
-    let mut console = Console::open(!options.display.nokbd, options.file.is_none())?;
+fn serve(
+    options: &Options,
+    mut console: Console,
+    mut background: Option<Background>,
+) -> Result<ExitStatus, Box<dyn Error>> {
+    let path = options.daemon.pid_file.as_deref();
+    let _pid_file = path.map(PidFile::create).transpose()?;
+    let mut origin = options.origin();
+    let again = origin.again();
     loop {
+        let transmission = Transmission::open(options, &origin)?;
+        if let Some(background) = background.take() {
+            background.ready()?;
+        }
         let has_keyboard = console.has_keyboard();
         let mut patient = Patient::new(&mut console);
-        let status = transfer(options, has_keyboard, &mut patient)?;
+        let status = transmission.run(has_keyboard, &mut patient)?;
         if patient.deferred().is_some() {
             return Ok(ExitStatus::Success);
         }
@@ -83,29 +91,68 @@ fn serve(options: &Options, pid_file: Option<&Path>) -> Result<ExitStatus, Box<d
                 Signal::Hangup | Signal::Interrupt => status,
             });
         }
+        let Some(again) = &again else {
+            let mut journal = Journal::open(options.display.journal())?;
+            let text = "Warning: the daemon ends here, since stdin can't be read a second time; \
+                        --file names what can.";
+            journal.tell("warning", text, Vec::new());
+            return Ok(status);
+        };
+        origin.clone_from(again);
     }
 }
 
-fn transfer(
-    options: &Options,
-    has_keyboard: bool,
-    operator: &mut dyn Operator,
-) -> Result<ExitStatus, Box<dyn Error>> {
-    let settings = options.settings()?;
-    let chunking = Chunking::for_config(&settings.protocol);
-    let source = Source::open(options.file.as_deref(), options.pipe.as_deref(), chunking)?;
-    let mut results = options.results.as_deref().map(open_results).transpose()?;
-    let mut journal = Journal::open(options.display.journal())?;
-    let text = greeting(options, &settings, &source, has_keyboard);
-    journal.tell("opened", &text, Vec::new());
-    let mut display = Display::new(journal, options.display.shows_position());
-    let summary = send(&settings, source, operator, &mut display)?;
-    display.finish(&summary);
-    if let (Some(file), Some(path)) = (&mut results, &options.results) {
-        let written = file.write(&summary.results);
-        written.map_err(|source| ResultsError::new("write the results to", path, source))?;
+/// A transfer of which everything is open.
+struct Transmission<'o> {
+    options: &'o Options,
+    settings: Settings,
+    image: Image,
+    results: Option<ResultsFile>,
+    journal: Journal,
+    endpoint: Endpoint,
+}
+
+impl<'o> Transmission<'o> {
+    fn open(options: &'o Options, origin: &Origin) -> Result<Self, Box<dyn Error>> {
+        let settings = options.settings()?;
+        Ok(Self {
+            options,
+            image: Image::open(origin, options.pipe.as_deref())?,
+            results: options.results.as_deref().map(open_results).transpose()?,
+            journal: Journal::open(options.display.journal())?,
+            endpoint: settings.open_endpoint()?,
+            settings,
+        })
     }
-    Ok(exit_status(&summary))
+
+    fn run(
+        self,
+        has_keyboard: bool,
+        operator: &mut dyn Operator,
+    ) -> Result<ExitStatus, Box<dyn Error>> {
+        let Self {
+            options,
+            settings,
+            image,
+            mut results,
+            mut journal,
+            endpoint,
+        } = self;
+        let text = greeting(options, &settings, &image, has_keyboard);
+        journal.tell("opened", &text, Vec::new());
+        let mut display = Display::new(
+            journal,
+            options.display.shows_position(options.pipe.is_some()),
+        );
+        let source = Source::read(image, Chunking::for_config(&settings.protocol))?;
+        let summary = send(&settings, endpoint, source, operator, &mut display)?;
+        display.finish(&summary);
+        if let (Some(file), Some(path)) = (&mut results, &options.results) {
+            let written = file.write(&summary.results);
+            written.map_err(|source| ResultsError::new("write the results to", path, source))?;
+        }
+        Ok(exit_status(&summary))
+    }
 }
 
 /// Whether all, some or none have the image, by what the protocol tells and by what they say
@@ -160,7 +207,7 @@ impl Error for ResultsError {
 }
 
 /// What is about to happen, and what it waits for.
-fn greeting(options: &Options, settings: &Settings, source: &Source, has_keyboard: bool) -> String {
+fn greeting(options: &Options, settings: &Settings, image: &Image, has_keyboard: bool) -> String {
     let protocol = &settings.protocol;
     let waits_for = match (has_keyboard, options.starts_by_itself()) {
         (true, _) => "\nReady. Press Enter to start sending data.",
@@ -173,7 +220,7 @@ fn greeting(options: &Options, settings: &Settings, source: &Source, has_keyboar
     format!(
         "Ironcast-sender {}\nUDP sender for {} at {}\nControl to {}, data to {}{waits_for}",
         env!("CARGO_PKG_VERSION"),
-        source.name(),
+        image.name(),
         settings.interface,
         protocol.control_address,
         protocol.data_address,

@@ -21,6 +21,7 @@ use ironcast_proto::fec::Layout;
 use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
 use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 
+use crate::image::Origin;
 use crate::transfer::Settings;
 
 const EXAMPLES: &str = "\
@@ -247,7 +248,20 @@ impl Options {
     /// # Errors
     /// [`OptionsError`], also if it asks for help or the version.
     pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
-        options::parse(line, UNSUPPORTED, STOCK)
+        let options: Self = options::parse(line, UNSUPPORTED, STOCK)?;
+        let is_served = options.file.is_some() || options.pipe.is_some();
+        match options.daemon.daemon_mode {
+            2.. if !is_served && !options.daemon.kill => Err(OptionsError::Contradiction(
+                "--daemon-mode given twice needs --file: in the background there is no stdin to send",
+            )),
+            _ => Ok(options),
+        }
+    }
+
+    /// Where the image comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.file.clone().map_or(Origin::Stdin, Origin::File)
     }
 
     /// What is to be done, on the interface that was asked for.
@@ -509,6 +523,14 @@ mod tests {
         for name in names.chain(UNSUPPORTED.iter().map(|option| option.long)) {
             assert!(manual.contains(&format!("`--{name}`")), "--{name}");
         }
+    }
+
+    #[test]
+    fn in_the_background_there_is_no_stdin() {
+        let error = parsed("-DD -C 1").unwrap_err().to_string();
+        assert!(error.contains("--file"), "{error}");
+        assert!(parsed("-DD -f image").is_ok() && parsed("-D").is_ok());
+        assert!(parsed("-DD -p ls").is_ok() && parsed("-DD -K --pid-file x").is_ok());
     }
 
     #[test]

@@ -1,26 +1,23 @@
-//! The image on its way from a file or pipe to the sockets: read ahead and hashed by a thread of
-//! its own.
+//! The image on its way from a file or pipe to the sockets.
 //!
-//! The thread fills chunks of memory and hands them over; those that no receiver needs any more go
+//! A thread fills chunks of memory and hands them over; those that no receiver needs any more go
 //! back to it. The number of chunks is fixed, so memory is too, and a slow network slows the
 //! reading down. Reading, unlike mapping the file into memory, turns a file that is cut short
 //! meanwhile into an error.
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::thread;
 
-use ironcast_hosted::Pipe;
 use ironcast_proto::sender::Config;
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::image::{Image, SourceError};
+use crate::reader::{Exchange, Filled, ReaderThread};
 
 /// Chunks are of about this many bytes: long enough to make system calls rare, short enough that
 /// a slow pipe's data is soon on its way.
@@ -62,8 +59,8 @@ pub struct Source {
     name: String,
     /// Its length, if that was known beforehand.
     length: Option<u64>,
-    /// The file that the command of `--pipe` reads: its place is shared.
-    before_pipe: Option<File>,
+    /// The file that is read, if it has places: whoever reads it has the same one.
+    place: Option<File>,
     chunk_size: usize,
     filled: Receiver<Filled>,
     emptied: Sender<Vec<u8>>,
@@ -75,90 +72,42 @@ pub struct Source {
     /// Stream offset of the end of the last chunk.
     end: u64,
     hash: Option<blake3::Hash>,
-}
-
-/// What the reading thread has to say.
-enum Filled {
-    Chunk(Vec<u8>),
-    End(blake3::Hash),
-    Failed(io::Error),
+    /// Last, since it waits for what the other ends of these channels tell it.
+    _thread: ReaderThread,
 }
 
 impl Source {
-    /// Starts to read the file or device at `path`, or stdin if there is none.
+    /// Starts to read `image`.
     ///
-    /// The thread that reads lives until the image ends, or until the next chunk is read after the
-    /// `Source` was dropped.
-    ///
-    /// With a `command`, what that makes of the file is the image.
-    ///
-    /// # Errors
-    /// [`SourceError`] if it can't be opened.
-    pub fn open(
-        path: Option<&Path>,
-        command: Option<&str>,
-        chunking: Chunking,
-    ) -> Result<Self, SourceError> {
-        let name = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
-        let file = match path {
-            Some(path) => open_file(path)?,
-            None => duplicate_stdin().map_err(|e| SourceError::new("open", "stdin", e))?,
-        };
-        let Some(command) = command else {
-            return Self::read(name, file, chunking);
-        };
-        let error = |e| SourceError::new("start the command of --pipe for", &name, e);
-        let place = file.try_clone().map_err(error)?;
-        let (pipe, output) = Pipe::reading(command, file).map_err(error)?;
-        let input = Input {
-            file: File::from(OwnedFd::from(output)),
-            pipe: Some(pipe),
-        };
-        let mut source = Self::start(name, input, None, chunking)?;
-        source.before_pipe = rustix::fs::tell(&place).is_ok().then_some(place);
-        Ok(source)
-    }
-
-    /// Starts to read `file`, called `name` in messages, from where it stands.
+    /// Dropping the `Source` ends the thread that reads, and the command of `--pipe`; but for one
+    /// that reads a file or a disk, which ends by itself after a chunk.
     ///
     /// # Errors
     /// [`SourceError`] if the system has no thread or no file descriptor left.
-    pub fn read(name: String, file: File, chunking: Chunking) -> Result<Self, SourceError> {
-        let length = file_length(&file);
-        let input = Input { file, pipe: None };
-        Self::start(name, input, length, chunking)
-    }
-
-    fn start(
-        name: String,
-        input: Input,
-        length: Option<u64>,
-        chunking: Chunking,
-    ) -> Result<Self, SourceError> {
+    pub fn read(image: Image, chunking: Chunking) -> Result<Self, SourceError> {
+        let name = image.name.clone();
+        let length = image.length();
+        let error = |error| SourceError::new("read", &name, error);
+        let place = image.file.try_clone().map_err(error)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = eventfd(0, flags).map_err(|e| SourceError::new("read", &name, e.into()))?;
-        let wake = Arc::new(wake);
+        let wake = Arc::new(eventfd(0, flags).map_err(|errno| error(errno.into()))?);
         let (filled_sender, filled) = mpsc::channel();
         let (emptied, emptied_receiver) = mpsc::channel();
         for _ in 0..chunking.count {
             // The other end is below, so that this can't fail.
             let _ = emptied.send(Vec::new());
         }
-        let reader = Reader {
-            input,
+        let exchange = Exchange {
             chunk_size: chunking.size,
             filled: filled_sender,
             emptied: emptied_receiver,
             wake: Arc::clone(&wake),
         };
-        thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn(move || reader.run())
-            .map_err(|e| SourceError::new("read", &name, e))?;
+        let thread = ReaderThread::start(image, exchange).map_err(error)?;
         Ok(Self {
+            place: rustix::fs::tell(&place).is_ok().then_some(place),
             name,
             length,
-            before_pipe: None,
             chunk_size: chunking.size,
             filled,
             emptied,
@@ -167,14 +116,15 @@ impl Source {
             base: 0,
             end: 0,
             hash: None,
+            _thread: thread,
         })
     }
 
-    /// How far the command of `--pipe` has read its file, if there is a command, and that can be
-    /// told.
+    /// How far the file has been read, by the command of `--pipe` if there is one, and if that can
+    /// be told.
     #[must_use]
-    pub fn position_before_pipe(&self) -> Option<u64> {
-        rustix::fs::tell(self.before_pipe.as_ref()?).ok()
+    pub fn position(&self) -> Option<u64> {
+        rustix::fs::tell(self.place.as_ref()?).ok()
     }
 
     /// Its name in messages.
@@ -281,137 +231,10 @@ impl Source {
     }
 }
 
-/// The thread that reads.
-struct Reader {
-    input: Input,
-    chunk_size: usize,
-    filled: Sender<Filled>,
-    emptied: Receiver<Vec<u8>>,
-    wake: Arc<OwnedFd>,
-}
-
-impl Reader {
-    fn run(mut self) {
-        let mut hasher = blake3::Hasher::new();
-        // Without a `Source` nobody wants to know more.
-        while let Ok(mut chunk) = self.emptied.recv() {
-            chunk.resize(self.chunk_size, 0);
-            let len = match self.input.fill(&mut chunk) {
-                Ok(len) => len,
-                Err(error) => {
-                    self.tell(Filled::Failed(error));
-                    return;
-                }
-            };
-            chunk.truncate(len);
-            hasher.update(&chunk);
-            if len > 0 && !self.tell(Filled::Chunk(chunk)) {
-                return;
-            }
-            // The end is where it was met first: a file may grow and a FIFO find another writer,
-            // but only the last chunk may be short.
-            if len < self.chunk_size {
-                let end = self.input.finish();
-                self.tell(match end {
-                    Ok(()) => Filled::End(hasher.finalize()),
-                    Err(error) => Filled::Failed(error),
-                });
-                return;
-            }
-        }
-    }
-
-    /// Hands `message` over; false if nobody wants it any more.
-    fn tell(&self, message: Filled) -> bool {
-        let is_wanted = self.filled.send(message).is_ok();
-        // Fails only if it has been written to some 2^64 times without being read.
-        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
-        is_wanted
-    }
-}
-
-/// What is read: a file, or the output of the command of `--pipe`.
-struct Input {
-    file: File,
-    pipe: Option<Pipe>,
-}
-
-impl Input {
-    /// Reads until `chunk` is full or the file ends.
-    fn fill(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < chunk.len() {
-            match self.file.read(&mut chunk[filled..]) {
-                Ok(0) => break,
-                Ok(len) => filled += len,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
-    }
-
-    /// The file has ended; so must the command, and well.
-    fn finish(&mut self) -> io::Result<()> {
-        self.pipe.as_mut().map_or(Ok(()), Pipe::finish)
-    }
-}
-
-fn open_file(path: &Path) -> Result<File, SourceError> {
-    let error = |source| SourceError::new("open", &path.display().to_string(), source);
-    let file = File::open(path).map_err(error)?;
-    if file.metadata().map_err(error)?.is_dir() {
-        return Err(error(io::Error::from(ErrorKind::IsADirectory)));
-    }
-    Ok(file)
-}
-
-fn duplicate_stdin() -> io::Result<File> {
-    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
-}
-
-/// The bytes from where a regular file stands to its end.
-fn file_length(file: &File) -> Option<u64> {
-    let metadata = file.metadata().ok()?;
-    let position = rustix::fs::tell(file).ok()?;
-    metadata
-        .is_file()
-        .then(|| metadata.len().saturating_sub(position))
-}
-
-/// Why an image can't be read.
-#[derive(Debug)]
-pub struct SourceError {
-    action: &'static str,
-    name: PathBuf,
-    source: io::Error,
-}
-
-impl SourceError {
-    fn new(action: &'static str, name: &str, source: io::Error) -> Self {
-        Self {
-            action,
-            name: name.into(),
-            source,
-        }
-    }
-}
-
-impl fmt::Display for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "can't {} {}", self.action, self.name.display())
-    }
-}
-
-impl Error for SourceError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::thread;
     use std::time::{Duration, Instant};
 
     use ironcast_proto::sender::Duplex;
@@ -420,12 +243,19 @@ mod tests {
 
     const CHUNKING: Chunking = Chunking { size: 8, count: 3 };
 
+    fn image(file: File) -> Image {
+        Image {
+            name: "file".to_owned(),
+            file,
+            command: None,
+        }
+    }
+
     /// A source of a pipe's bytes, and the pipe's other end.
     fn piped() -> (Source, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();
         let file = File::from(OwnedFd::from(reader));
-        let source = Source::read("pipe".to_owned(), file, CHUNKING).unwrap();
-        (source, writer)
+        (Source::read(image(file), CHUNKING).unwrap(), writer)
     }
 
     fn advance_to(source: &mut Source, wanted: (u64, bool)) {
@@ -480,8 +310,7 @@ mod tests {
         let opened = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let chunking = Chunking { size: 8, count: 1 };
-        let source = Source::read("file".to_owned(), opened, chunking).unwrap();
-        (source, file)
+        (Source::read(image(opened), chunking).unwrap(), file)
     }
 
     #[test]
@@ -530,16 +359,5 @@ mod tests {
                 assert!(chunking.size * chunking.count >= 3 * slice + chunking.size);
             }
         }
-    }
-
-    #[test]
-    fn what_cannot_be_opened_is_named() {
-        let error = |path| Source::open(Some(Path::new(path)), None, CHUNKING).unwrap_err();
-        assert_eq!(
-            error("/nonexistent/x").to_string(),
-            "can't open /nonexistent/x"
-        );
-        let folder = error("/tmp");
-        assert_eq!(folder.source.kind(), ErrorKind::IsADirectory);
     }
 }

@@ -16,8 +16,9 @@ use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 
 use crate::encoder::Encoder;
+use crate::image::SourceError;
 use crate::results::{MachineResult, Machines};
-use crate::source::{Source, SourceError};
+use crate::source::Source;
 
 /// Datagrams sent between looks at what has arrived. An answer waits for no more than these.
 const BURST: usize = 32;
@@ -43,6 +44,23 @@ pub struct Settings {
     pub protocol: Config,
 }
 
+impl Settings {
+    /// Opens the sockets of the transfer.
+    ///
+    /// # Errors
+    /// [`EndpointError`], above all if another program has the port.
+    pub fn open_endpoint(&self) -> Result<Endpoint, EndpointError> {
+        let sizes = BufferSizes {
+            receive: Some(ANSWERS),
+            send: self.send_buffer,
+        };
+        let port = self.protocol.port_base.wrapping_add(1);
+        let mut endpoint = Endpoint::open(&self.interface, port, self.ttl, sizes)?;
+        endpoint.join(self.protocol.control_address)?;
+        Ok(endpoint)
+    }
+}
+
 /// How far a transfer is.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -54,8 +72,9 @@ pub struct Progress {
     pub acknowledged: u64,
     /// Bytes of the image, if known.
     pub length: Option<u64>,
-    /// How far the command of `--pipe` has read its file, if that can be told.
-    pub before_pipe: Option<u64>,
+    /// How far the file has been read, by the command of `--pipe` if there is one, and if that can
+    /// be told.
+    pub position: Option<u64>,
     /// How many receivers take part.
     pub receivers: u16,
     /// One of those that the transfer waits for, and how many more there are.
@@ -114,8 +133,6 @@ pub struct Summary {
 pub enum SendError {
     /// The image can't be read.
     Source(SourceError),
-    /// The sockets can't be opened.
-    Network(EndpointError),
     /// There are no resources for making FEC blocks.
     Encoder(io::Error),
     /// The system can't wait for events.
@@ -126,7 +143,6 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(error) => error.fmt(f),
-            Self::Network(error) => error.fmt(f),
             Self::Encoder(_) => f.write_str("can't start the thread that makes FEC blocks"),
             Self::Wait(_) => f.write_str("can't wait for network events"),
         }
@@ -137,7 +153,6 @@ impl Error for SendError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Source(error) => error.source(),
-            Self::Network(error) => error.source(),
             Self::Encoder(error) | Self::Wait(error) => Some(error),
         }
     }
@@ -149,30 +164,18 @@ impl From<SourceError> for SendError {
     }
 }
 
-impl From<EndpointError> for SendError {
-    fn from(error: EndpointError) -> Self {
-        Self::Network(error)
-    }
-}
-
-/// Sends `source` to whoever connects, and returns when that has come to an end.
+/// Sends `source` by the [sockets](Settings::open_endpoint) to whoever connects, and returns when that has come to an end.
 ///
 /// # Errors
 /// [`SendError`]; receivers then notice by their own timeouts.
 pub fn send(
     settings: &Settings,
+    endpoint: Endpoint,
     source: Source,
     operator: &mut dyn Operator,
     observer: &mut dyn Observer,
 ) -> Result<Summary, SendError> {
     let protocol = &settings.protocol;
-    let sizes = BufferSizes {
-        receive: Some(ANSWERS),
-        send: settings.send_buffer,
-    };
-    let port = protocol.port_base.wrapping_add(1);
-    let mut endpoint = Endpoint::open(&settings.interface, port, settings.ttl, sizes)?;
-    endpoint.join(protocol.control_address)?;
     let encoder = protocol
         .fec
         .map(|layout| Encoder::start(layout, protocol.block_size))
@@ -390,7 +393,7 @@ impl Transfer {
             running: self.started.map(|started| now - started),
             acknowledged: self.machine.acknowledged(),
             length: self.source.length(),
-            before_pipe: self.source.position_before_pipe(),
+            position: self.source.position(),
             receivers: self.machine.receivers(),
             awaited: first.map(|(_, address)| (address, awaited.count())),
             stats: *self.machine.stats(),

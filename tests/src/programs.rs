@@ -89,6 +89,13 @@ impl Program {
         &self.path
     }
 
+    /// The same, only that it is at `path`: a copy.
+    #[must_use]
+    pub fn with_path(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// Adds `--file path`.
     #[must_use]
     pub fn file(self, path: &Path) -> Self {

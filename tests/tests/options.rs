@@ -141,6 +141,22 @@ fn a_program_whose_stderr_nobody_reads_ends_as_usual() -> Result<(), LabError> {
 }
 
 #[test]
+fn a_program_without_the_stdin_or_stdout_that_it_needs_says_so() -> Result<(), LabError> {
+    for (is_sender, closed) in [(true, "<&-"), (false, ">&-")] {
+        let path = path(Ours, is_sender)?;
+        let script = format!("exec timeout 10 {} -k -i lo {closed}", path.display());
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .map_err(|e| LabError::io("run a program", e))?;
+        let answer = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{answer}");
+        assert!(answer.contains("it is closed"), "{answer}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_program_goes_by_the_name_that_it_is_called_by() -> Result<(), LabError> {
     let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
     let link = folder.path().join("udp-sender");
@@ -169,10 +185,11 @@ fn with_json_every_line_of_a_transfer_is_an_object() -> Result<(), LabError> {
     let json = ["--log-format", "json"];
     let transfer = Transfer::new(Ours, &[Ours]).sender_args(&json);
     let transfer = transfer.receiver_args(&json).run()?;
-    for log in [transfer.sender.log(), transfer.receivers[0].program.log()] {
+    let receiver = transfer.receivers[0].program.log();
+    for (log, last) in [(transfer.sender.log(), "result"), (receiver, "hash")] {
         let events = events(&log)?;
         assert_eq!(events.first().map(String::as_str), Some("opened"), "{log}");
-        assert_eq!(events.last().map(String::as_str), Some("hash"), "{log}");
+        assert_eq!(events.last().map(String::as_str), Some(last), "{log}");
     }
     Ok(())
 }

@@ -52,6 +52,70 @@ fn our_sender_fails_if_its_command_fails() -> Result<(), LabError> {
     Ok(())
 }
 
+#[test]
+fn the_command_ends_with_its_sender() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let pid = folder.path().join("pid");
+    let lab = Lab::new()?;
+    let server = lab.host("10.77.0.1")?;
+    for after_its_output in ["", "exec >&-; "] {
+        let command = format!(
+            "{after_its_output}echo $$ > {}; exec sleep 1000",
+            pid.display()
+        );
+        let sender = Program::sender(Ours)?.args(&["--pipe", &command]);
+        let mut sender = sender.start(&server, "sender", folder.path())?;
+        while !pid.exists() {
+            assert!(sender.is_running(), "{}", sender.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        sender.signal(rustix::process::Signal::TERM)?;
+        assert_eq!(sender.wait(LIMIT)?.code(), Some(143), "{}", sender.log());
+        let number = std::fs::read_to_string(&pid).unwrap();
+        let process = std::path::Path::new("/proc").join(number.trim());
+        assert!(!process.exists(), "{after_its_output}");
+        std::fs::remove_file(&pid).unwrap();
+    }
+    Ok(())
+}
+
+/// Whether the last progress line says how far the file is; if so, it is at its end.
+fn shows_position(log: &str, size: &str) -> bool {
+    let lines = log.lines().filter(|line| line.starts_with("bytes="));
+    let Some((_, position)) = lines.last().and_then(|line| line.rsplit_once("B/s")) else {
+        return false;
+    };
+    assert!(
+        !position.contains("of the file") || position.contains(size),
+        "{log}"
+    );
+    position.contains("of the file")
+}
+
+#[test]
+fn how_far_the_file_is_is_shown_with_a_command_or_if_asked() -> Result<(), LabError> {
+    for (args, is_shown) in [
+        (&[][..], false),
+        (&["-x", "1"], true),
+        (&["--pipe", "cat"], true),
+        (&["--pipe", "cat", "-x", "0"], false),
+    ] {
+        let transfer = Transfer::new(Ours, &[Ours])
+            .size(3_000_001)
+            .sender_args(args);
+        let transfer = transfer.receiver_args(args).run()?;
+        for program in [&transfer.sender, &transfer.receivers[0].program] {
+            let log = program.log();
+            assert_eq!(
+                shows_position(&log, "3 000 001"),
+                is_shown,
+                "{args:?}: {log}"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Starts a program whose stderr is a full pipe.
 fn start_unread(
     host: &Host,
