@@ -209,11 +209,21 @@ impl Journal {
 /// of its journal, whether that is open or not.
 pub fn report_failure(program: &str, error: &dyn Error, settings: &JournalSettings) {
     let line = format!("{program}: error: {}", chain(error));
-    say_event(settings.format, "error", &line, Vec::new());
+    tell_once("error", &line, settings);
+}
+
+/// Tells of something that is not as it should be, and ends nothing, in the place and format of a
+/// journal, whether that is open or not.
+pub fn warn(warning: &str, settings: &JournalSettings) {
+    tell_once("warning", warning, settings);
+}
+
+fn tell_once(event: &str, text: &str, settings: &JournalSettings) {
+    say_event(settings.format, event, text, Vec::new());
     let log = settings.log.as_deref().map(open_log);
     if let Some(Ok(mut log)) = log {
         // stderr has it already.
-        let _ = log.write_all(log_line(settings.format, "error", &line, Vec::new()).as_bytes());
+        let _ = log.write_all(log_line(settings.format, event, text, Vec::new()).as_bytes());
     }
 }
 

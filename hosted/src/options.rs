@@ -7,14 +7,18 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::builder::ValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Parser};
 use ironcast_proto::time::Duration;
 
 use crate::exit::{ExitStatus, report};
+use crate::getopt::{self, GetoptError};
 use crate::interface::{Interface, InterfaceError};
 use crate::journal::{JournalSettings, LogFormat};
+use crate::values::{
+    parse_address, parse_clamped, parse_milliseconds, parse_port_base, parse_seconds, parse_whole,
+};
 
 /// What a program says about its licence.
 pub const LICENSE: &str = "\
@@ -44,13 +48,14 @@ pub struct NetworkOptions {
 
     /// How many routers multicast packets may pass, plus one
     #[arg(long, short = 't', value_name = "TTL", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=255))]
+    #[arg(value_parser = |text: &str| parse_clamped(text, 0..=255_u32))]
     pub ttl: u32,
 
     /// Where sender and receivers look for each other [default: the interface's broadcast
     /// address if the ttl is 1, else 224.0.0.1]
     #[arg(long, short = 'M', value_name = "ADDRESS")]
     #[arg(aliases = ["mcast_rdv_address", "mcast-all-address", "mcast_all_address"])]
+    #[arg(value_parser = parse_address)]
     pub mcast_rdv_address: Option<Ipv4Addr>,
 }
 
@@ -91,7 +96,7 @@ pub struct DisplayOptions {
         value_name = "MS",
         default_value = "500"
     )]
-    #[arg(value_parser = parse_period)]
+    #[arg(value_parser = parse_milliseconds)]
     pub stat_period: Duration,
 
     /// Write what happens to this file too, behind what is there already
@@ -107,14 +112,20 @@ pub struct DisplayOptions {
     pub bw_period: Option<Duration>,
 
     /// 1 shows how far the file is read or written, 0 does not [default: 1 with --pipe, else 0]
-    #[arg(long, short = 'x', value_name = "0|1", hide_possible_values = true)]
-    #[arg(value_parser = ["0", "1"])]
-    pub print_uncompressed_position: Option<String>,
+    #[arg(long, short = 'x', value_name = "0|1", value_parser = parse_whole)]
+    pub print_uncompressed_position: Option<u64>,
 
     /// Show the licence
     #[arg(long, short = 'L')]
     pub license: bool,
+
+    /// Words that belong to no option
+    #[arg(hide = true)]
+    pub extra: Vec<OsString>,
 }
+
+/// Time between updates of the progress line if nothing else is said.
+const USUAL_PERIOD: Duration = Duration::from_millis(500);
 
 impl DisplayOptions {
     /// What is to be told, and where.
@@ -122,22 +133,43 @@ impl DisplayOptions {
     pub fn journal(&self) -> JournalSettings {
         JournalSettings {
             progress: !self.no_progress,
-            period: self.stat_period,
+            period: Some(self.stat_period)
+                .filter(|period| !period.is_zero())
+                .unwrap_or(USUAL_PERIOD),
             format: self.log_format,
             log: self.log.clone(),
             rate_period: self.bw_period.filter(|period| !period.is_zero()),
         }
     }
 
+    /// What of the command line is to be warned of, in the words of the stock programs.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let warning = |word: &OsString| {
+            let word = word.to_string_lossy();
+            format!("Extra argument \"{word}\" ignored")
+        };
+        self.extra.iter().map(warning).collect()
+    }
+
     /// Whether to show how far the file is read or written, as the stock programs do: with a
     /// command of `--pipe` (`has_command`), unless the operator says otherwise.
     #[must_use]
     pub fn shows_position(&self, has_command: bool) -> bool {
-        match self.print_uncompressed_position.as_deref() {
-            Some(value) => value != "0",
-            None => has_command,
-        }
+        self.print_uncompressed_position
+            .map_or(has_command, |value| value != 0)
     }
+}
+
+/// A stock program whose command lines are followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Stock {
+    /// What it is called.
+    pub program: &'static str,
+    /// The long names of its options, with all spellings.
+    pub names: &'static [&'static str],
+    /// Those of its options that are recognised, and refused.
+    pub refused: &'static [Unsupported],
 }
 
 /// An option of the stock programs that is recognised, and refused.
@@ -181,17 +213,21 @@ impl Unsupported {
 /// Why a command line can't be followed.
 #[derive(Debug)]
 pub enum OptionsError {
-    /// It makes no sense, or asks for help or the version.
-    CommandLine(clap::Error),
-    /// A name was cut so short that several options begin with it.
-    Ambiguous {
-        /// The name as it was given.
-        given: String,
-        /// The options.
-        possible: Vec<String>,
+    /// It asks for help or the version, which is this.
+    Answer(clap::Error),
+    /// It can't be split into options and values.
+    Getopt(GetoptError),
+    /// A value of an option makes no sense.
+    Value {
+        /// The option.
+        option: String,
+        /// The value.
+        value: String,
+        /// Why.
+        reason: String,
     },
     /// Its options do not go together, for this reason.
-    Contradiction(&'static str),
+    Contradiction(String),
     /// It asks for something that is not there yet.
     Unsupported {
         /// The option.
@@ -206,15 +242,12 @@ impl OptionsError {
     #[must_use]
     pub fn tell(&self, program: &str) -> ExitStatus {
         match self {
-            Self::CommandLine(error) => {
+            Self::Answer(answer) => {
                 // Fails only if the terminal is gone.
-                let _ = error.print();
-                match error.use_stderr() {
-                    true => ExitStatus::Usage,
-                    false => ExitStatus::Success,
-                }
+                let _ = answer.print();
+                ExitStatus::Success
             }
-            Self::Ambiguous { .. } | Self::Contradiction(_) => {
+            Self::Getopt(_) | Self::Value { .. } | Self::Contradiction(_) => {
                 report(program, self);
                 ExitStatus::Usage
             }
@@ -229,12 +262,16 @@ impl OptionsError {
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CommandLine(error) => error.fmt(f),
-            Self::Ambiguous { given, possible } => write!(
-                f,
-                "{given} is ambiguous: it may stand for {}",
-                possible.join(", ")
-            ),
+            Self::Answer(answer) => answer.fmt(f),
+            Self::Getopt(error) => error.fmt(f),
+            Self::Value { option, value, .. } if value.is_empty() => {
+                write!(f, "the value of {option} is empty")
+            }
+            Self::Value {
+                option,
+                value,
+                reason,
+            } => write!(f, "{option} can't be {value}: {reason}"),
             Self::Contradiction(reason) => f.write_str(reason),
             Self::Unsupported { option, stock } => write!(
                 f,
@@ -247,54 +284,60 @@ impl fmt::Display for OptionsError {
 
 impl Error for OptionsError {}
 
+impl From<clap::Error> for OptionsError {
+    fn from(error: clap::Error) -> Self {
+        if !error.use_stderr() {
+            return Self::Answer(error);
+        }
+        let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) = (
+            error.get(ContextKind::InvalidArg),
+            error.get(ContextKind::InvalidValue),
+        ) else {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            return Self::Contradiction(line.trim_start_matches("error: ").to_owned());
+        };
+        let reason = match (error.source(), error.get(ContextKind::ValidValue)) {
+            (Some(reason), _) => reason.to_string(),
+            (None, Some(ContextValue::Strings(possible))) => {
+                format!("it may be {}", possible.join(" or "))
+            }
+            (None, _) => "it makes no sense".to_owned(),
+        };
+        Self::Value {
+            // Without the word that stands for the value in the help.
+            option: option.split(' ').next().unwrap_or_default().to_owned(),
+            value: value.clone(),
+            reason,
+        }
+    }
+}
+
 /// Reads a command line, the program's name first, as the `stock` program would: names may be cut
-/// as long as they stay unambiguous, and of repeated options the last one counts. Options in
-/// `table` are known, and refused.
+/// as long as only one option begins so, words of no option are ignored, an option with an empty
+/// value is as good as not given, and of repeated options the last one counts.
 ///
 /// # Errors
 /// [`OptionsError`], also if the command line asks for help or the version.
 pub fn parse<O: Parser>(
     line: impl IntoIterator<Item = OsString>,
-    table: &'static [Unsupported],
-    stock: &'static str,
+    stock: &Stock,
 ) -> Result<O, OptionsError> {
-    let command = O::command()
-        .infer_long_args(true)
+    let mut command = O::command()
         .args_override_self(true)
-        .args(table.iter().map(unsupported_arg));
-    let matches = command
-        .clone()
-        .try_get_matches_from(line)
-        .map_err(|error| explained(error, &command))?;
-    if let Some(option) = table.iter().find(|option| is_given(&matches, option)) {
+        .args(stock.refused.iter().map(unsupported_arg));
+    command.build();
+    let line = getopt::split(&command, stock.names, line).map_err(OptionsError::Getopt)?;
+    let matches = command.try_get_matches_from(line)?;
+    let refused = stock.refused.iter();
+    if let Some(option) = refused
+        .into_iter()
+        .find(|option| is_given(&matches, option))
+    {
+        let stock = stock.program;
         return Err(OptionsError::Unsupported { option, stock });
     }
-    O::from_arg_matches(&matches).map_err(OptionsError::CommandLine)
-}
-
-/// An unknown option may in truth be several, which `clap` does not say.
-fn explained(error: clap::Error, command: &Command) -> OptionsError {
-    let given = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(given)) if error.kind() == ErrorKind::UnknownArgument => given,
-        _ => return OptionsError::CommandLine(error),
-    };
-    let begins = |name: &&str| given.starts_with("--") && name.starts_with(&given[2..]);
-    let possible: Vec<String> = command
-        .get_arguments()
-        .filter_map(|arg| {
-            let names = arg.get_long_and_visible_aliases().unwrap_or_default();
-            let aliases = arg.get_all_aliases().unwrap_or_default();
-            let mut names = names.into_iter().chain(aliases);
-            Some(format!("--{}", names.find(begins)?))
-        })
-        .collect();
-    match possible.len() {
-        0 | 1 => OptionsError::CommandLine(error),
-        _ => OptionsError::Ambiguous {
-            given: given.clone(),
-            possible,
-        },
-    }
+    Ok(O::from_arg_matches(&matches)?)
 }
 
 fn unsupported_arg(option: &'static Unsupported) -> Arg {
@@ -322,112 +365,30 @@ fn is_given(matches: &ArgMatches, option: &Unsupported) -> bool {
     matches.value_source(option.long) == Some(ValueSource::CommandLine)
 }
 
-/// Reads a rate in bits a second: a number, and perhaps k, m or g for thousands, millions and
-/// thousands of millions, which may be spelt kbit, Mbit/s and the like.
-///
-/// # Errors
-/// If it is none, or 0.
-pub fn parse_bitrate(text: &str) -> Result<u64, String> {
-    let error = || "not a rate in bits a second, such as 900k, 80m or 1.5g".to_owned();
-    let unit_at = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let unit = unit.to_ascii_lowercase();
-    let unit = unit.strip_suffix("/s").unwrap_or(&unit);
-    let unit = unit
-        .strip_suffix("bit")
-        .or(unit.strip_suffix("bps"))
-        .unwrap_or(unit);
-    let factor = match unit {
-        "" => 1.0,
-        "k" => 1e3,
-        "m" => 1e6,
-        "g" => 1e9,
-        _ => return Err(error()),
-    };
-    let number: f64 = number.trim_end().parse().map_err(|_| error())?;
-    let bitrate = number * factor;
-    if !(1.0..=1e15).contains(&bitrate) {
-        return Err(error());
-    }
-    // In range, so nothing but a fraction of a bit is cut off.
-    Ok(bitrate as u64)
-}
-
-/// Reads a number of seconds, which may have a fraction or another unit: 5, 0.5, 500ms, 2s, 1m.
-///
-/// # Errors
-/// If it is none.
-pub fn parse_seconds(text: &str) -> Result<Duration, String> {
-    parse_time(text, 1.0).ok_or_else(|| "not a time in seconds, such as 5, 0.5 or 500ms".to_owned())
-}
-
-/// Reads after how long without a word to give up, in seconds or another unit: 0 for not at all, or
-/// a second or more, for in less than that nobody can be told from one who is slow.
-///
-/// # Errors
-/// If it is none.
-pub fn parse_silence(text: &str) -> Result<Duration, String> {
-    parse_time(text, 1.0)
-        .filter(|time| time.is_zero() || *time >= Duration::from_secs(1))
-        .ok_or_else(|| "not a time of 1 second or more, such as 5 or 2m, nor 0".to_owned())
-}
-
-/// Reads a number of milliseconds, which may have another unit: 500, 2s, 1m.
-///
-/// # Errors
-/// If it is none.
-pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
-    parse_time(text, 1e-3).ok_or_else(|| "not a time in milliseconds, such as 500 or 2s".to_owned())
-}
-
-/// Reads a time; without a unit its number counts so many seconds.
-fn parse_time(text: &str, usual: f64) -> Option<Duration> {
-    let unit_at = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "" => usual,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        _ => return None,
-    };
-    let number: f64 = number.parse().ok()?;
-    Duration::try_from_secs_f64(number * seconds).ok()
-}
-
-/// Reads a number of milliseconds after which something happens again and again.
-fn parse_period(text: &str) -> Result<Duration, String> {
-    parse_milliseconds(text)
-        .ok()
-        .filter(|period| !period.is_zero())
-        .ok_or_else(|| "not a time in milliseconds, 1 or more".to_owned())
-}
-
-fn parse_port_base(text: &str) -> Result<u16, String> {
-    let even = |port: &u16| *port >= 2 && port.is_multiple_of(2);
-    text.parse()
-        .ok()
-        .filter(even)
-        .ok_or_else(|| "not an even number from 2 to 65534".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_period_of_nothing_would_never_end() {
-        assert!(parse_period("0").is_err() && parse_period("-1").is_err());
-        assert_eq!(parse_period("1"), Ok(Duration::from_millis(1)));
+    fn a_period_of_nothing_counts_as_not_given() {
+        for (value, millis) in [("0", 500), ("1", 1), ("", 500)] {
+            let program = parsed(&["-z", value]).unwrap();
+            let period = program.display.journal().period;
+            assert_eq!(period, Duration::from_millis(millis), "{value}");
+        }
     }
 
-    const TABLE: &[Unsupported] = &[
-        Unsupported {
-            aliases: &["forward"],
-            ..Unsupported::valued("fec", Some('F'), "forward error correction")
-        },
-        Unsupported::flag("daemon-mode", Some('D'), "run as a daemon"),
-    ];
+    const STOCK: Stock = Stock {
+        program: "udp-program",
+        names: &["fec", "forward", "portbase", "mcast-all-address"],
+        refused: &[
+            Unsupported {
+                aliases: &["forward"],
+                ..Unsupported::valued("fec", Some('F'), "forward error correction")
+            },
+            Unsupported::flag("daemon-mode", Some('D'), "run as a daemon"),
+        ],
+    };
 
     #[derive(Debug, Parser)]
     struct Program {
@@ -439,7 +400,7 @@ mod tests {
 
     fn parsed(arguments: &[&str]) -> Result<Program, OptionsError> {
         let line = ["program"].iter().chain(arguments).map(OsString::from);
-        parse(line, TABLE, "udp-program")
+        parse(line, &STOCK)
     }
 
     #[test]
@@ -479,51 +440,48 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_may_stand_for_is_told() {
-        assert_eq!(
-            parsed(&["--no"]).unwrap_err().to_string(),
-            "--no is ambiguous: it may stand for --nokbd, --no-progress"
-        );
-        let unknown = parsed(&["--nothing"]).unwrap_err();
-        assert!(matches!(unknown, OptionsError::CommandLine(_)));
-    }
-
-    #[test]
-    fn rates_and_times_have_units() {
-        for (text, bits) in [
-            ("9600", 9600),
-            ("10m", 10_000_000),
-            ("1.5G", 1_500_000_000),
-            ("900kbit/s", 900_000),
-            ("80Mbps", 80_000_000),
+    fn what_is_wrong_is_told_on_one_line_in_plain_words() {
+        for (arguments, words) in [
+            (
+                &["--no"][..],
+                "--no is ambiguous: it may stand for --no-progress, --nokbd",
+            ),
+            (&["-t", "x"], "--ttl can't be x: it is no whole number"),
+            (&["-t", "-1"], "--ttl can't be -1: it is below 0"),
+            (
+                &["-M", "nowhere"],
+                "--mcast-rdv-address can't be nowhere: it is no IPv4 address",
+            ),
+            (
+                &["--log-format", "xml"],
+                "--log-format can't be xml: it may be text or json",
+            ),
         ] {
-            assert_eq!(parse_bitrate(text), Ok(bits), "{text}");
-        }
-        for wrong in ["", "m", "10x", "-1", "0", "nan", "inf", "1e30", "10 m b"] {
-            assert!(parse_bitrate(wrong).is_err(), "{wrong}");
-        }
-        for (text, millis) in [("5", 5000), ("0.25", 250), ("750ms", 750), ("2m", 120_000)] {
-            let time = Duration::from_millis(millis);
-            assert_eq!(parse_seconds(text), Ok(time), "{text}");
-        }
-        assert_eq!(parse_milliseconds("250"), parse_seconds("0.25"));
-        assert_eq!(parse_milliseconds("2s"), parse_seconds("2"));
-        assert_eq!(parse_silence("0"), parse_seconds("0"));
-        assert_eq!(parse_silence("1500ms"), parse_seconds("1.5"));
-        assert!(parse_silence("999ms").is_err());
-        for wrong in ["", "s", "-1", "nan", "inf", "1h", "1e40"] {
-            assert!(parse_silence(wrong).is_err(), "{wrong}");
-            assert!(parse_seconds(wrong).is_err(), "{wrong}");
-            assert!(parse_milliseconds(wrong).is_err(), "{wrong}");
+            assert_eq!(parsed(arguments).unwrap_err().to_string(), words);
         }
     }
 
     #[test]
-    fn port_bases_are_even() {
-        assert_eq!(parse_port_base("9000"), Ok(9000));
-        assert_eq!(parse_port_base("65534"), Ok(65_534));
-        for wrong in ["0", "9001", "65536", "x", ""] {
-            assert!(parse_port_base(wrong).is_err(), "{wrong}");
-        }
+    fn words_of_no_option_are_kept_for_a_warning() {
+        let program = parsed(&["one", "-k", "two"]).unwrap();
+        assert_eq!(program.display.extra, ["one", "two"]);
+        assert_eq!(
+            program.display.warnings(),
+            [
+                "Extra argument \"one\" ignored",
+                "Extra argument \"two\" ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_position_is_shown_with_a_command_or_if_asked_for() {
+        let shows = |arguments: &[&str], has_command| {
+            let program = parsed(arguments).unwrap();
+            program.display.shows_position(has_command)
+        };
+        assert!(!shows(&[], false) && shows(&[], true));
+        assert!(!shows(&["-x", "0"], true));
+        assert!(shows(&["-x", "1"], false) && shows(&["-x", "2"], false));
     }
 }

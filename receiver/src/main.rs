@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report_failure};
+use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report_failure, warn};
 use ironcast_proto::receiver::Failure;
 use ironcast_receiver::options::Options;
 use ironcast_receiver::{Display, Ending, Target, receive};
@@ -35,6 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
+    for warning in options.display.warnings() {
+        warn(&warning, &options.display.journal());
+    }
     let settings = options.settings()?;
     let mut journal = Journal::open(options.display.journal())?;
     let (file, command) = (options.file.as_deref(), options.pipe.clone());

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{
-    Console, Endpoint, ExitStatus, Journal, Operator, Signal, program_name, report_failure,
+    Console, Endpoint, ExitStatus, Journal, Operator, Signal, program_name, report_failure, warn,
 };
 use ironcast_sender::background::{self, Background};
 use ironcast_sender::daemon::Patient;
@@ -52,6 +52,9 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         },
         _ => None,
     };
+    for warning in options.warnings() {
+        warn(&warning, &options.display.journal());
+    }
     let mut console = Console::open(!options.display.nokbd, options.file.is_none())?;
     let status = match daemon.daemon_mode {
         0 => {
@@ -92,10 +95,9 @@ fn serve(
             });
         }
         let Some(again) = &again else {
-            let mut journal = Journal::open(options.display.journal())?;
             let text = "Warning: the daemon ends here, since stdin can't be read a second time; \
                         --file names what can.";
-            journal.tell("warning", text, Vec::new());
+            warn(text, &options.display.journal());
             return Ok(status);
         };
         origin.clone_from(again);

@@ -10,14 +10,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Parser};
 use ironcast_hosted::options::{
-    self, DisplayOptions, NetworkOptions, OptionsError, Unsupported, parse_bitrate,
-    parse_milliseconds, parse_seconds, parse_silence,
+    self, DisplayOptions, NetworkOptions, OptionsError, Stock, Unsupported,
+};
+use ironcast_hosted::values::{
+    parse_bitrate, parse_clamped, parse_milliseconds, parse_seconds, parse_silence,
 };
 use ironcast_hosted::{Interface, InterfaceError, parse_size};
-use ironcast_proto::fec::Layout;
+use ironcast_proto::fec::{Layout, LayoutError};
 use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
 use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 
@@ -80,7 +81,7 @@ pub struct Options {
 struct StartOptions {
     /// Start as soon as so many receivers are connected
     #[arg(long, short = 'C', alias = "min-clients", value_name = "COUNT")]
-    #[arg(value_parser = RangedU64ValueParser::<u16>::new().range(0..=u64::from(MAX_RECEIVERS)))]
+    #[arg(value_parser = |text: &str| parse_clamped(text, 0..=MAX_RECEIVERS))]
     min_receivers: Option<u16>,
 
     /// But not before so many seconds since the first connected
@@ -92,7 +93,7 @@ struct StartOptions {
     max_wait: Option<Duration>,
 
     /// Start after so many HELLOs
-    #[arg(long, short = 'S', value_name = "COUNT")]
+    #[arg(long, short = 'S', value_name = "COUNT", value_parser = parse_count)]
     autostart: Option<u32>,
 
     /// Milliseconds between HELLOs [default: 1000]
@@ -142,21 +143,21 @@ struct DataOptions {
     /// Blocks in a slice; in half duplex to begin with [default: 112, in half duplex 130; fewer
     /// if blocks are larger than 1456 bytes]
     #[arg(long, alias = "slice-size", value_name = "BLOCKS")]
-    #[arg(value_parser = up_to(MAX_SLICE_BLOCKS))]
+    #[arg(value_parser = parse_slice_size)]
     default_slice_size: Option<u16>,
 
     /// Least blocks in a slice, in half duplex [default: 32]
-    #[arg(long, value_name = "BLOCKS", value_parser = up_to(MAX_SLICE_BLOCKS))]
+    #[arg(long, value_name = "BLOCKS", value_parser = parse_slice_size)]
     min_slice_size: Option<u16>,
 
     /// Most blocks in a slice, in half duplex [default: 1024; fewer if blocks are larger than 1456
     /// bytes]
-    #[arg(long, value_name = "BLOCKS", value_parser = up_to(MAX_SLICE_BLOCKS))]
+    #[arg(long, value_name = "BLOCKS", value_parser = parse_slice_size)]
     max_slice_size: Option<u16>,
 
     /// Requests without an answer after which a receiver is dropped
     #[arg(long, short = 'R', alias = "retriesUntilDrop", value_name = "COUNT")]
-    #[arg(default_value_t = 200)]
+    #[arg(default_value_t = 200, value_parser = parse_count)]
     retries_until_drop: u32,
 
     /// Drop a receiver that is waited for when it has said nothing for so long; 0: only by
@@ -175,7 +176,7 @@ struct DataOptions {
     max_bitrate: Option<u64>,
 
     /// Taken for the sake of old scripts, and without effect, as in udp-sender
-    #[arg(short = 'I', value_name = "VALUE", hide = true)]
+    #[arg(long, short = 'I', value_name = "VALUE", hide = true)]
     ignored: Option<String>,
 
     /// Taken for the sake of old scripts, and without effect
@@ -197,8 +198,8 @@ struct ForwardOptions {
     /// Add redundancy: deal the blocks of a slice into so many stripes of so many blocks, and add
     /// so many blocks to each. 8x8/128 is a good choice; without the last number it is 128, or
     /// less if there are more than 8 stripes
-    #[arg(long, short = 'F', value_name = "STRIPESxREDUNDANCY/STRIPESIZE")]
-    fec: Option<Layout>,
+    #[arg(long, short = 'F', value_name = "STRIPESxREDUNDANCY/STRIPESIZE", value_parser = parse_fec)]
+    fec: Option<Fec>,
 
     /// Send without waiting for anyone: receivers don't connect, and can't ask for what they lack.
     /// To be used with --fec, --max-bitrate and one of the start rules
@@ -211,8 +212,13 @@ struct ForwardOptions {
 
     /// With --streaming: tell receivers that they can join so many blocks before each slice's end
     #[arg(long, short = 'Y', value_name = "BLOCKS", default_value_t = 50)]
+    #[arg(value_parser = |text: &str| parse_clamped(text, 0..=u16::MAX))]
     rehello_offset: u16,
 }
+
+/// What --fec asks for: with a redundancy of 0 nothing, as with the stock sender.
+#[derive(Clone, Copy, Debug)]
+struct Fec(Option<Layout>);
 
 /// Options about one transfer after the other.
 #[derive(clap::Args, Clone, Debug)]
@@ -227,20 +233,79 @@ pub struct DaemonOptions {
     pub pid_file: Option<PathBuf>,
 
     /// End the daemon whose number is in --pid-file, after its transfer
-    #[arg(long, short = 'K', requires = "pid_file")]
+    #[arg(long, short = 'K')]
     pub kill: bool,
 }
 
-/// What the stock sender is called.
-const STOCK: &str = "udp-sender";
-
-/// udp-sender's options that are refused.
-pub const UNSUPPORTED: &[Unsupported] = &[Unsupported::valued(
-    "rate-governor",
-    Some('g'),
-    "a loadable module of C code; --max-bitrate limits the rate, and without it the sender waits \
-     where the network's queue is full",
-)];
+/// The stock sender, with all spellings that it takes. `--license` is not among its names, for not
+/// all versions know it: where they don't, `--l` is `--log`.
+pub const STOCK: Stock = Stock {
+    program: "udp-sender",
+    names: &[
+        "async",
+        "autorate",
+        "autostart",
+        "blocksize",
+        "broadcast",
+        "bw-period",
+        "daemon-mode",
+        "default-slice-size",
+        "fec",
+        "file",
+        "full-duplex",
+        "half-duplex",
+        "interface",
+        "kill",
+        "log",
+        "max-bitrate",
+        "max-slice-size",
+        "max-wait",
+        "max_bitrate",
+        "mcast-address",
+        "mcast-all-address",
+        "mcast-data-address",
+        "mcast-rdv-address",
+        "mcast_address",
+        "mcast_all_address",
+        "mcast_data_address",
+        "mcast_rdv_address",
+        "min-clients",
+        "min-receivers",
+        "min-slice-size",
+        "min-wait",
+        "no-progress",
+        "nokbd",
+        "nopoint-to-point",
+        "nopoint_to_point",
+        "nopointopoint",
+        "pid-file",
+        "pipe",
+        "point-to-point",
+        "point_to_point",
+        "pointopoint",
+        "port",
+        "portbase",
+        "print-uncompressed-position",
+        "rate-governor",
+        "rehello-offset",
+        "retries-until-drop",
+        "retriesUntilDrop",
+        "rexmit-hello-interval",
+        "sendbuf",
+        "slice-size",
+        "start-timeout",
+        "stat-period",
+        "statistics-period",
+        "streaming",
+        "ttl",
+    ],
+    refused: &[Unsupported::valued(
+        "rate-governor",
+        Some('g'),
+        "a loadable module of C code; --max-bitrate limits the rate, and without it the sender \
+         waits where the network's queue is full",
+    )],
+};
 
 impl Options {
     /// Reads a command line, the program's name first.
@@ -248,14 +313,21 @@ impl Options {
     /// # Errors
     /// [`OptionsError`], also if it asks for help or the version.
     pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
-        let options: Self = options::parse(line, UNSUPPORTED, STOCK)?;
-        let is_served = options.file.is_some() || options.pipe.is_some();
-        match options.daemon.daemon_mode {
-            2.. if !is_served && !options.daemon.kill => Err(OptionsError::Contradiction(
-                "--daemon-mode given twice needs --file: in the background there is no stdin to send",
-            )),
-            _ => Ok(options),
-        }
+        let options: Self = options::parse(line, &STOCK)?;
+        let DaemonOptions {
+            daemon_mode,
+            pid_file,
+            kill,
+        } = &options.daemon;
+        let has_stdin = options.file.is_none() && options.pipe.is_none();
+        let contradiction = match (kill, pid_file, daemon_mode) {
+            (true, None, _) => "--kill needs --pid-file: it tells which daemon is to end",
+            (false, _, 2..) if has_stdin => {
+                "--daemon-mode given twice needs --file: in the background there is no stdin to send"
+            }
+            _ => return Ok(options),
+        };
+        Err(OptionsError::Contradiction(contradiction.to_owned()))
     }
 
     /// Where the image comes from.
@@ -277,6 +349,18 @@ impl Options {
             send_buffer: self.data.sendbuf,
             start_timeout: self.start.timeout(),
         })
+    }
+
+    /// What is likely not to be meant so.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.display.warnings();
+        if self.forward.asynchronous && self.data.max_bitrate.is_none_or(|rate| rate == 0) {
+            let text = "Warning: --async without --max-bitrate sends as fast as this host can; \
+                        receivers that can't take that lose data.";
+            warnings.push(text.to_owned());
+        }
+        warnings
     }
 
     /// Whether anything but a person starts the transfer.
@@ -307,13 +391,13 @@ impl Options {
             drop_after: Some(data.drop_after).filter(|after| !after.is_zero()),
             stall_limit: Some(data.stall_limit).filter(|limit| !limit.is_zero()),
             tag: random_tag(),
-            fec: self.forward.fec,
+            fec: self.forward.fec.and_then(|Fec(layout)| layout),
             asynchronous: self.forward.asynchronous,
             streaming: self
                 .forward
                 .streaming
                 .then_some(self.forward.rehello_offset),
-            max_bitrate: data.max_bitrate,
+            max_bitrate: data.max_bitrate.filter(|&rate| rate > 0),
         }
     }
 }
@@ -372,14 +456,27 @@ impl DataOptions {
     }
 }
 
-fn up_to(most: u16) -> RangedU64ValueParser<u16> {
-    RangedU64ValueParser::new().range(1..=u64::from(most))
+fn parse_fec(text: &str) -> Result<Fec, LayoutError> {
+    let rows = text.split('/').next().unwrap_or_default();
+    let redundancy = rows
+        .split_once('x')
+        .map_or(rows, |(_, redundancy)| redundancy);
+    match redundancy {
+        "" | "0" => Ok(Fec(None)),
+        _ => text.parse().map(|layout| Fec(Some(layout))),
+    }
+}
+
+fn parse_slice_size(text: &str) -> Result<u16, String> {
+    parse_clamped(text, 1..=MAX_SLICE_BLOCKS)
+}
+
+fn parse_count(text: &str) -> Result<u32, String> {
+    parse_clamped(text, 0..=u32::MAX)
 }
 
 fn parse_block_size(text: &str) -> Result<u16, String> {
-    let size = text
-        .parse()
-        .map_err(|_| "not a number of bytes".to_owned())?;
+    let size = parse_clamped(text, 0..=u32::MAX)?;
     geometry::check_block_size(size).map_err(|error| error.to_string())
 }
 
@@ -490,24 +587,12 @@ mod tests {
         assert_eq!(protocol("-2 -B").addressing, Addressing::Broadcast);
     }
 
-    /// udp-sender's own list: what it calls the possibilities of each first letter, and the other
-    /// spellings that it takes.
-    const STOCK_NAMES: &str = "async autorate autostart blocksize broadcast bw-period daemon-mode \
-        default-slice-size fec file full-duplex half-duplex interface kill license log max-bitrate \
-        max-slice-size max-wait max_bitrate mcast-address mcast-all-address mcast-data-address \
-        mcast-rdv-address mcast_address mcast_all_address mcast_data_address mcast_rdv_address \
-        min-clients min-receivers min-slice-size min-wait no-progress nokbd nopoint-to-point \
-        nopoint_to_point nopointopoint pid-file pipe point-to-point point_to_point pointopoint \
-        port portbase print-uncompressed-position rate-governor rehello-offset retries-until-drop \
-        retriesUntilDrop rexmit-hello-interval sendbuf slice-size start-timeout stat-period \
-        statistics-period streaming ttl";
-
     #[test]
     fn every_stock_option_is_known() {
-        for name in STOCK_NAMES.split_whitespace() {
+        for name in STOCK.names {
             // A value that suits none, so that all say something of it.
             let error = parsed(&format!("--{name}=/")).err().map(|e| e.to_string());
-            let unknown = error.is_some_and(|error| error.contains("unexpected argument"));
+            let unknown = error.is_some_and(|error| error.contains("there is no option"));
             assert!(!unknown, "--{name}");
         }
     }
@@ -520,7 +605,7 @@ mod tests {
             .get_arguments()
             .filter(|argument| !argument.is_hide_set())
             .filter_map(clap::Arg::get_long);
-        for name in names.chain(UNSUPPORTED.iter().map(|option| option.long)) {
+        for name in names.chain(STOCK.refused.iter().map(|option| option.long)) {
             assert!(manual.contains(&format!("`--{name}`")), "--{name}");
         }
     }
@@ -563,16 +648,57 @@ mod tests {
         for line in [
             "-b 1455",
             "-b 0",
-            "-C 1025",
+            "-C 2x",
+            "-C -1",
+            "-w -1",
             "-m 10.0.0.1",
-            "-t 0",
-            "-t 256",
+            "-t -1",
             "-P 9001",
             "-w x",
-            "--max-slice-size 1025",
+            "-F 0x8",
+            "-F 1024x64/1",
         ] {
             let error = parsed(line).unwrap_err();
-            assert!(matches!(error, OptionsError::CommandLine(_)), "{line}");
+            assert!(matches!(error, OptionsError::Value { .. }), "{line}");
         }
+    }
+
+    #[test]
+    fn values_beyond_what_can_be_used_are_taken_for_the_nearest_that_can() {
+        let line = "-C 2000 -S 99999999999 --default-slice-size 2000 --min-slice-size 0 \
+                    --max-slice-size 1025 --streaming -Y 100000";
+        let config = protocol(line);
+        assert_eq!(config.start.min_receivers, Some(1024));
+        assert_eq!(config.start.autostart, Some(u32::MAX));
+        assert_eq!(config.slice_blocks.default, Some(1024));
+        assert_eq!(config.slice_blocks.min, Some(1));
+        assert_eq!(config.slice_blocks.max, Some(1024));
+        assert_eq!(config.streaming, Some(u16::MAX));
+        assert_eq!(parsed("-t 256").unwrap().network.ttl, 255);
+        assert_eq!(parsed("-t 0").unwrap().network.ttl, 0);
+    }
+
+    #[test]
+    fn no_rate_and_no_redundancy_count_as_not_given() {
+        assert_eq!(protocol("-r 0").max_bitrate, None);
+        for line in ["-F 4x", "-F 0", "-F 8x0/64"] {
+            assert_eq!(protocol(line).fec, None, "{line}");
+        }
+        assert_eq!(protocol("-F 4").fec, "8x4/128".parse().ok());
+    }
+
+    #[test]
+    fn at_full_rate_to_those_who_cannot_answer_is_warned_of() {
+        let warnings = |line| parsed(line).unwrap().warnings();
+        assert!(warnings("--async")[0].contains("--max-bitrate"));
+        assert_eq!(warnings("--async -r 0 more").len(), 2);
+        assert_eq!(warnings("--async -r 80m"), Vec::<String>::new());
+        assert_eq!(warnings(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_kill_needs_is_told() {
+        let error = parsed("-K").unwrap_err().to_string();
+        assert!(error.contains("--pid-file"), "{error}");
     }
 }

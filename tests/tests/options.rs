@@ -4,6 +4,7 @@
 //! names come from what those programs print when they are given one that they don't know.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ironcast_tests::Kind::{Newer, Ours, Stock};
@@ -18,7 +19,7 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 const KILLS_STOCK: &str = "--rehello-offset";
 
 /// What a program says of a command line that ends it at once.
-fn said(path: &std::path::Path, arguments: &[&str]) -> Result<String, LabError> {
+fn said(path: &Path, arguments: &[&str]) -> Result<String, LabError> {
     // Wherever an option may lead it, it leaves nothing behind, and it ends.
     let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
     let output = Command::new("timeout")
@@ -40,7 +41,7 @@ fn said(path: &std::path::Path, arguments: &[&str]) -> Result<String, LabError> 
         + &String::from_utf8_lossy(&output.stdout))
 }
 
-fn path(kind: Kind, is_sender: bool) -> Result<std::path::PathBuf, LabError> {
+fn path(kind: Kind, is_sender: bool) -> Result<PathBuf, LabError> {
     let program = match is_sender {
         true => Program::sender(kind)?,
         false => Program::receiver(kind)?,
@@ -58,23 +59,23 @@ fn table(usage: &str) -> BTreeSet<String> {
 }
 
 /// Whether a program knows an option: it complains of what follows, not of the option.
-fn is_known(path: &std::path::Path, option: &str) -> Result<bool, LabError> {
+fn is_known(path: &Path, option: &str) -> Result<bool, LabError> {
     // No program gets further than this, whether the option takes a value or not: the last one is
     // known to none.
     let answer = said(path, &[option, "1", "--no-such-option-anywhere"])?;
     let words = [
         format!("unrecognized option '{option}'"),
         format!("invalid option -- '{}'", option.trim_start_matches('-')),
-        format!("unexpected argument '{option}'"),
+        format!("there is no option {option};"),
     ];
     Ok(!words.iter().any(|words| answer.contains(words)))
 }
 
 /// Whether a program wants a value after an option: it says so if there is none.
-fn takes_value(path: &std::path::Path, option: &str) -> Result<bool, LabError> {
+fn takes_value(path: &Path, option: &str) -> Result<bool, LabError> {
     // The interface ends what an option without a value would begin.
     let answer = said(path, &["--interface", "no-such-one", option])?;
-    Ok(answer.contains("requires an argument") || answer.contains("a value is required"))
+    Ok(answer.contains("requires an argument") || answer.contains("needs a value"))
 }
 
 /// Demands that ours knows the stock programs' options, each with a value where they take one.
@@ -122,6 +123,105 @@ fn our_sender_knows_every_option_of_the_stock_senders() -> Result<(), LabError> 
 #[test]
 fn our_receiver_knows_every_option_of_the_stock_receivers() -> Result<(), LabError> {
     demand_all_known(false)
+}
+
+/// What a program makes of a name that is cut: its whole name, and whether a value follows; nothing
+/// if several options begin so, or none.
+fn completed(path: &Path, given: &str) -> Result<Option<(String, bool)>, LabError> {
+    // The first line is about what is wrong first, from the left.
+    let first = |arguments: &[&str]| {
+        let answer = said(path, arguments)?;
+        Ok::<_, LabError>(answer.lines().next().unwrap_or_default().to_owned())
+    };
+    let name_in = |line: &str| {
+        let name = line.split("--").nth(1).unwrap_or_default();
+        let end = name.find(|c: char| c == '\'' || c.is_whitespace());
+        name[..end.unwrap_or(name.len())].to_owned()
+    };
+    let with_value = first(&[&format!("--{given}=1.2.3.4"), "--no-such-option-anywhere"])?;
+    let is_flag = ["doesn't allow an argument", "takes no value"];
+    if is_flag.iter().any(|words| with_value.contains(words)) {
+        return Ok(Some((
+            name_in(with_value.rsplit_once(": ").map_or(&with_value, |s| s.1)),
+            false,
+        )));
+    }
+    let without = first(&["--interface", "no-such-one", &format!("--{given}")])?;
+    let is_valued = ["requires an argument", "needs a value"];
+    Ok(is_valued
+        .iter()
+        .any(|words| without.contains(words))
+        .then(|| {
+            (
+                name_in(without.rsplit_once(": ").map_or(&without, |s| s.1)),
+                true,
+            )
+        }))
+}
+
+/// All names that a stock program takes: it tells those that begin with a letter.
+fn names(stock: &Path) -> Result<BTreeSet<String>, LabError> {
+    let mut names = BTreeSet::new();
+    for letter in 'a'..='z' {
+        let answer = said(
+            stock,
+            &[&format!("--{letter}=/"), "--no-such-option-anywhere"],
+        )?;
+        let first = answer.lines().next().unwrap_or_default();
+        let quoted = first.split('\'').skip(1).step_by(2);
+        names.extend(
+            quoted
+                .filter_map(|word| word.strip_prefix("--"))
+                .map(str::to_owned),
+        );
+    }
+    let usage = said(stock, &["--no-such-option-anywhere"])?;
+    let table = table(&usage);
+    names.extend(
+        table
+            .iter()
+            .filter_map(|word| word.strip_prefix("--"))
+            .map(str::to_owned),
+    );
+    names.retain(|name| name.len() > 1 && !name.contains('='));
+    Ok(names)
+}
+
+/// Demands that every name, cut wherever a stock program still knows it, is the same option of ours.
+fn demand_same_when_cut(is_sender: bool) -> Result<(), LabError> {
+    let ours = path(Ours, is_sender)?;
+    let mut differ = BTreeSet::new();
+    let mut checked = BTreeSet::new();
+    for kind in [Stock, Newer] {
+        let stock = path(kind, is_sender)?;
+        for name in names(&stock)? {
+            for end in 1..=name.len() {
+                let cut = &name[..end];
+                let Some((whole, is_valued)) = completed(&stock, cut)? else {
+                    continue;
+                };
+                if checked.insert((cut.to_owned(), whole.clone()))
+                    && completed(&ours, cut)? != completed(&ours, &whole)?
+                {
+                    differ.insert(format!("--{cut} is --{whole} of {kind:?}, {is_valued}"));
+                }
+            }
+        }
+    }
+    assert!(checked.len() > 150, "only {checked:?}");
+    assert!(differ.is_empty(), "{differ:#?}");
+    Ok(())
+}
+
+#[test]
+fn our_sender_takes_names_that_are_cut_for_the_same_as_the_stock_senders() -> Result<(), LabError> {
+    demand_same_when_cut(true)
+}
+
+#[test]
+fn our_receiver_takes_names_that_are_cut_for_the_same_as_the_stock_receivers()
+-> Result<(), LabError> {
+    demand_same_when_cut(false)
 }
 
 #[test]

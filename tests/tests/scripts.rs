@@ -141,3 +141,17 @@ fn linbo_with_the_obsolete_spellings() -> Result<(), LabError> {
          done",
     )
 }
+
+#[test]
+fn variables_that_are_not_set_and_words_too_many() -> Result<(), LabError> {
+    demand_both_files(
+        "for file in ../one ../two; do
+           cp $file ./-image
+           udp-sender --interface eth0 -M \"$unset\" -f -image -k -T '' -S \"$unset\" -z 0 \
+             --min-clients 2 --max-wait 20 --default-slice-size 2000 -F 4/64 one more
+         done",
+        "for file in one two; do
+           udp-receiver more --interface eth0 --nokb -s \"$unset\" -w \"$unset\" -M '' -f $file one
+         done",
+    )
+}
