@@ -35,6 +35,20 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Success,
+        Self::Failed,
+        Self::Usage,
+        Self::Unsupported,
+        Self::SomeLost,
+        Self::TransferFailed,
+        Self::NotStarted,
+        Self::Stopped(Signal::Hangup),
+        Self::Stopped(Signal::Interrupt),
+        Self::Stopped(Signal::Terminate),
+    ];
+
     /// The number that the shell sees.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -95,18 +109,7 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_in_the_manual() {
         let manual = include_str!("../../docs/programs.md");
-        let all = [
-            ExitStatus::Success,
-            ExitStatus::Failed,
-            ExitStatus::Usage,
-            ExitStatus::Unsupported,
-            ExitStatus::SomeLost,
-            ExitStatus::TransferFailed,
-            ExitStatus::NotStarted,
-            ExitStatus::Stopped(Signal::Hangup),
-            ExitStatus::Stopped(Signal::Interrupt),
-            ExitStatus::Stopped(Signal::Terminate),
-        ];
+        let all = ExitStatus::ALL;
         let mut codes: Vec<u8> = all.iter().map(|status| status.code()).collect();
         for code in &codes {
             assert!(

@@ -11,31 +11,56 @@ use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ironcast_hosted::options::{self, DisplayOptions, NetworkOptions, OptionsError, Stock};
 use ironcast_hosted::values::{parse_milliseconds, parse_seconds, parse_silence};
-use ironcast_hosted::{Interface, InterfaceError, parse_size};
+use ironcast_hosted::{Interface, InterfaceError, Manual, parse_size};
 use ironcast_proto::receiver::Config;
 use ironcast_receiver_nostd::engine::Decompress;
 
 use crate::target::Durability;
 use crate::transfer::Settings;
 
-const EXAMPLES: &str = "\
-Examples:
-  ironcast-receiver -i eth0 -f /dev/sda
-          to a disk, all of which is overwritten
-  ironcast-receiver -i eth0 -f /dev/sda --decompress auto
-          likewise, from an image that may be compressed
-  ironcast-receiver -i eth0 | xz -dc > disk.img
-          to a pipe
-  ironcast-receiver -i eth0 -f disk.img --start-timeout 60 --receive-timeout 10
-          without waiting for ever for a sender
-
-Exit status: 0 if the whole image is written, 1 if it could not go on, 2 or 3 for options that \
-make no sense or are not supported, 4 if lost data were ignored, 5 if the sender is gone or \
-dropped this receiver.";
+/// What follows the options in the help.
+pub const MANUAL: Manual = Manual {
+    examples: &[
+        (
+            "ironcast-receiver -i eth0 -f /dev/sda",
+            "to a disk, all of which is overwritten",
+        ),
+        (
+            "ironcast-receiver -i eth0 -f /dev/sda --decompress auto",
+            "likewise, from an image that may be compressed",
+        ),
+        ("ironcast-receiver -i eth0 | xz -dc > disk.img", "to a pipe"),
+        (
+            "ironcast-receiver -i eth0 -f disk.img --start-timeout 60 --receive-timeout 10",
+            "without waiting for ever for a sender",
+        ),
+    ],
+    exit_statuses: &[
+        ("0", "the whole image is written"),
+        (
+            "1",
+            "it could not go on: the target, the command of --pipe, the interface, a port",
+        ),
+        ("2", "the command line makes no sense"),
+        ("3", "the command line has an option that is not supported"),
+        (
+            "4",
+            "data were lost, and --ignore-lost-data put zeroes in their place",
+        ),
+        (
+            "5",
+            "the sender dropped or refused this receiver, or fell silent",
+        ),
+        ("6", "no transfer started within --start-timeout"),
+        ("129", "SIGHUP ended it"),
+        ("130", "SIGINT (Ctrl-C) ended it"),
+        ("143", "SIGTERM ended it"),
+    ],
+};
 
 /// Receives a file from a sender that serves any number of receivers at once.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "ironcast-receiver", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "ironcast-receiver", version, max_term_width = 100, after_help = MANUAL.help())]
 pub struct Options {
     /// File or device to write [default: stdout]
     #[arg(long, short = 'f', value_name = "FILE")]
@@ -209,6 +234,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use clap::CommandFactory;
+    use ironcast_hosted::ExitStatus;
 
     use super::*;
 
@@ -285,6 +311,14 @@ mod tests {
             let unknown = error.is_some_and(|error| error.contains("there is no option"));
             assert!(!unknown, "--{name}");
         }
+    }
+
+    #[test]
+    fn the_help_has_every_exit_status() {
+        let codes = ExitStatus::ALL.map(|status| status.code().to_string());
+        assert_eq!(MANUAL.codes(), codes);
+        let help = Options::command().render_help().to_string();
+        assert!(help.contains("  143  SIGTERM ended it"), "{help}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use ironcast_hosted::options::{
 use ironcast_hosted::values::{
     parse_bitrate, parse_clamped, parse_milliseconds, parse_seconds, parse_silence,
 };
-use ironcast_hosted::{Interface, InterfaceError, parse_size};
+use ironcast_hosted::{Interface, InterfaceError, Manual, parse_size};
 use ironcast_proto::fec::{Layout, LayoutError};
 use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
 use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
@@ -25,21 +25,45 @@ use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules
 use crate::image::Origin;
 use crate::transfer::Settings;
 
-const EXAMPLES: &str = "\
-Examples:
-  ironcast-sender -f disk.img -i eth0 -C 20 -W 120
-          to 20 machines, or to those that are there 2 minutes after the first
-  zstd -dc disk.img.zst | ironcast-sender -i eth0 -C 20
-          from a pipe
-  ironcast-sender -f disk.img --async --fec 8x8/64 --max-bitrate 200m --autostart 20
-          to machines that cannot answer
-
-Exit status: 0 if every receiver has the whole image, 1 if it could not go on, 2 or 3 for options \
-that make no sense or are not supported, 4 if only some receivers have it, 5 if none has.";
+/// What follows the options in the help.
+pub const MANUAL: Manual = Manual {
+    examples: &[
+        (
+            "ironcast-sender -f disk.img -i eth0 -C 20 -W 120",
+            "to 20 machines, or to those that are there 2 minutes after the first",
+        ),
+        (
+            "zstd -dc disk.img.zst | ironcast-sender -i eth0 -C 20",
+            "from a pipe",
+        ),
+        (
+            "ironcast-sender -f disk.img --async --fec 8x8/64 --max-bitrate 200m --autostart 20",
+            "to machines that cannot answer",
+        ),
+    ],
+    exit_statuses: &[
+        ("0", "every receiver that took part has the whole image"),
+        (
+            "1",
+            "it could not go on: the file, the command of --pipe, the interface, a port",
+        ),
+        ("2", "the command line makes no sense"),
+        ("3", "the command line has an option that is not supported"),
+        (
+            "4",
+            "some receivers have the whole image; others left, were dropped, or failed",
+        ),
+        ("5", "no receiver has the whole image"),
+        ("6", "no transfer started within --start-timeout"),
+        ("129", "SIGHUP ended it"),
+        ("130", "SIGINT (Ctrl-C) ended it"),
+        ("143", "SIGTERM ended it"),
+    ],
+};
 
 /// Sends a file to any number of receivers at once.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "ironcast-sender", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "ironcast-sender", version, max_term_width = 100, after_help = MANUAL.help())]
 pub struct Options {
     /// File or device to send [default: stdin]
     #[arg(long, short = 'f', value_name = "FILE")]
@@ -490,6 +514,7 @@ fn parse_group(text: &str) -> Result<Ipv4Addr, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use ironcast_hosted::ExitStatus;
 
     use super::*;
 
@@ -595,6 +620,14 @@ mod tests {
             let unknown = error.is_some_and(|error| error.contains("there is no option"));
             assert!(!unknown, "--{name}");
         }
+    }
+
+    #[test]
+    fn the_help_has_every_exit_status() {
+        let codes = ExitStatus::ALL.map(|status| status.code().to_string());
+        assert_eq!(MANUAL.codes(), codes);
+        let help = Options::command().render_help().to_string();
+        assert!(help.contains("  143  SIGTERM ended it"), "{help}");
     }
 
     #[test]
