@@ -17,6 +17,7 @@ mod image;
 mod reader;
 mod results;
 mod source;
+mod stock;
 mod transfer;
 
 pub use display::Display;

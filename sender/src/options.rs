@@ -11,9 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use ironcast_hosted::options::{
-    self, DisplayOptions, NetworkOptions, OptionsError, Stock, Unsupported,
-};
+use ironcast_hosted::options::{self, DisplayOptions, NetworkOptions, OptionsError};
 use ironcast_hosted::values::{
     parse_bitrate, parse_clamped, parse_milliseconds, parse_seconds, parse_silence,
 };
@@ -23,6 +21,7 @@ use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
 use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 
 use crate::image::Origin;
+pub use crate::stock::STOCK;
 use crate::transfer::Settings;
 
 /// What follows the options in the help.
@@ -260,76 +259,6 @@ pub struct DaemonOptions {
     #[arg(long, short = 'K')]
     pub kill: bool,
 }
-
-/// The stock sender, with all spellings that it takes. `--license` is not among its names, for not
-/// all versions know it: where they don't, `--l` is `--log`.
-pub const STOCK: Stock = Stock {
-    program: "udp-sender",
-    names: &[
-        "async",
-        "autorate",
-        "autostart",
-        "blocksize",
-        "broadcast",
-        "bw-period",
-        "daemon-mode",
-        "default-slice-size",
-        "fec",
-        "file",
-        "full-duplex",
-        "half-duplex",
-        "interface",
-        "kill",
-        "log",
-        "max-bitrate",
-        "max-slice-size",
-        "max-wait",
-        "max_bitrate",
-        "mcast-address",
-        "mcast-all-address",
-        "mcast-data-address",
-        "mcast-rdv-address",
-        "mcast_address",
-        "mcast_all_address",
-        "mcast_data_address",
-        "mcast_rdv_address",
-        "min-clients",
-        "min-receivers",
-        "min-slice-size",
-        "min-wait",
-        "no-progress",
-        "nokbd",
-        "nopoint-to-point",
-        "nopoint_to_point",
-        "nopointopoint",
-        "pid-file",
-        "pipe",
-        "point-to-point",
-        "point_to_point",
-        "pointopoint",
-        "port",
-        "portbase",
-        "print-uncompressed-position",
-        "rate-governor",
-        "rehello-offset",
-        "retries-until-drop",
-        "retriesUntilDrop",
-        "rexmit-hello-interval",
-        "sendbuf",
-        "slice-size",
-        "start-timeout",
-        "stat-period",
-        "statistics-period",
-        "streaming",
-        "ttl",
-    ],
-    refused: &[Unsupported::valued(
-        "rate-governor",
-        Some('g'),
-        "a loadable module of C code; --max-bitrate limits the rate, and without it the sender \
-         waits where the network's queue is full",
-    )],
-};
 
 impl Options {
     /// Reads a command line, the program's name first.
