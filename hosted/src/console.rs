@@ -2,24 +2,17 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ironcast_proto::time::Duration;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
-use rustix::termios::{isatty, tcgetpgrp};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::{flag, low_level};
 
-/// How often a program in the background looks whether it is in the foreground again, which nothing
-/// tells it. Chosen: nobody who presses a key notices.
-const BACKGROUND_INTERVAL: Duration = Duration::from_millis(500);
+use crate::keyboard::Keyboard;
 
 /// What an operator may want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,16 +90,59 @@ pub struct Console {
     signals: UnixStream,
     /// Number of the last signal that was not polled, or 0.
     received: Arc<AtomicUsize>,
+    /// Whether a key is to be waited for, and if so, whether stdin is taken by the data.
+    wanted: Option<bool>,
     keyboard: Option<Keyboard>,
+    /// Whether the terminal is as it was found.
+    is_untouched: Arc<AtomicBool>,
+    /// Signals by which a terminal's user takes the terminal back.
+    job: Option<JobSignals>,
 }
 
-/// Where a key may be pressed.
+/// Signals that do what they always do, but not before the terminal is as it was found.
 #[derive(Debug)]
-struct Keyboard {
-    file: File,
-    /// Whether keys were pressed there that are another program's: this one is in the background
-    /// of its terminal, and to read them would stop it.
-    is_foreign: bool,
+struct JobSignals {
+    /// Whether the terminal is as it was found, so that they need no delay.
+    is_untouched: Arc<AtomicBool>,
+    quit: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    resumed: Arc<AtomicBool>,
+}
+
+impl JobSignals {
+    /// Takes them over; `end` is written to with each that is delayed.
+    fn register(end: &UnixStream, is_untouched: &Arc<AtomicBool>) -> io::Result<Self> {
+        let noted = |signal, at_once: bool| {
+            let flag = Arc::new(AtomicBool::new(false));
+            if at_once {
+                flag::register_conditional_default(signal, Arc::clone(is_untouched))?;
+            }
+            flag::register(signal, Arc::clone(&flag))?;
+            low_level::pipe::register(signal, end.try_clone()?)?;
+            io::Result::Ok(flag)
+        };
+        Ok(Self {
+            quit: noted(SIGQUIT, true)?,
+            stop: noted(SIGTSTP, true)?,
+            resumed: noted(SIGCONT, false)?,
+            is_untouched: Arc::clone(is_untouched),
+        })
+    }
+
+    /// Does what those that came are for.
+    fn obey(&self, keyboard: &mut Keyboard) {
+        for (flag, signal) in [(&self.quit, SIGQUIT), (&self.stop, SIGTSTP)] {
+            let has_come = flag.swap(false, Ordering::AcqRel);
+            if has_come && !self.is_untouched.load(Ordering::Acquire) {
+                keyboard.leave();
+                // Fails for no signal that the system knows. To stop takes until it is resumed.
+                let _ = low_level::emulate_default_handler(signal);
+            }
+        }
+        if self.resumed.swap(false, Ordering::AcqRel) {
+            keyboard.resume();
+        }
+    }
 }
 
 impl Console {
@@ -132,11 +168,27 @@ impl Console {
                 .and_then(|_| low_level::pipe::register(raw, end))
                 .map_err(ConsoleError)?;
         }
-        Ok(Self {
+        let mut console = Self {
             signals,
             received,
-            keyboard: keyboard.then(|| Keyboard::open(stdin_taken)).flatten(),
-        })
+            wanted: keyboard.then_some(stdin_taken),
+            keyboard: None,
+            is_untouched: Arc::new(AtomicBool::new(true)),
+            job: None,
+        };
+        console.listen();
+        if console.keyboard.as_ref().is_some_and(Keyboard::is_terminal) {
+            let job = JobSignals::register(&other_end, &console.is_untouched);
+            console.job = Some(job.map_err(ConsoleError)?);
+        }
+        Ok(console)
+    }
+
+    /// Listens for a key, as it was opened to do, after a transfer has started, too.
+    pub fn listen(&mut self) {
+        if let (None, Some(stdin_taken)) = (&self.keyboard, self.wanted) {
+            self.keyboard = Keyboard::open(stdin_taken, Arc::clone(&self.is_untouched));
+        }
     }
 
     /// Whether there is a key to press.
@@ -160,65 +212,38 @@ impl Console {
         let Some(keyboard) = &mut self.keyboard else {
             return false;
         };
+        if let Some(job) = &self.job {
+            job.obey(keyboard);
+        }
         match keyboard.is_pressed() {
             Ok(is_pressed) => is_pressed,
             // The end of it, or it broke: nobody can press a key there.
             Err(_) => {
                 self.keyboard = None;
+                self.wanted = None;
                 false
             }
         }
     }
 }
 
-impl Keyboard {
-    /// Stdin, or if that is `stdin_taken`, the terminal.
-    fn open(stdin_taken: bool) -> Option<Self> {
-        let file = match stdin_taken {
-            true => open_terminal("/dev/tty").ok()?,
-            false => open_stdin().ok()?,
-        };
-        Some(Self {
-            file,
-            is_foreign: false,
-        })
-    }
-
-    /// Whether a key was pressed since this was asked.
-    fn is_pressed(&mut self) -> io::Result<bool> {
-        let is_readable = is_readable(&self.file);
-        self.is_foreign = is_readable && is_in_background(&self.file);
-        if !is_readable || self.is_foreign {
-            return Ok(false);
-        }
-        match self.file.read(&mut [0; 256]) {
-            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(true),
-            // Another program at this keyboard was faster.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
 impl Operator for Console {
     fn wake_fds(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        let keyboard = self.keyboard.as_ref();
-        let keyboard = keyboard.filter(|keyboard| !keyboard.is_foreign);
-        let keyboard = keyboard.map(|keyboard| keyboard.file.as_fd());
+        let keyboard = self.keyboard.as_ref().and_then(Keyboard::fd);
         [Some(self.signals.as_fd()), keyboard]
     }
 
     fn poll_interval(&self) -> Option<Duration> {
-        let keyboard = self.keyboard.as_ref()?;
-        keyboard.is_foreign.then_some(BACKGROUND_INTERVAL)
+        self.keyboard.as_ref().and_then(Keyboard::poll_interval)
     }
 
     fn poll_command(&mut self) -> Option<Command> {
-        match self.take_signal() {
-            Some(signal) => Some(Command::Stop(signal)),
-            None => self.key().then_some(Command::Start),
+        if let Some(signal) = self.take_signal() {
+            // A second one would leave no time for it.
+            self.keyboard = None;
+            return Some(Command::Stop(signal));
         }
+        self.key().then_some(Command::Start)
     }
 
     fn transfer_started(&mut self) {
@@ -242,43 +267,15 @@ impl Error for ConsoleError {
     }
 }
 
-/// Stdin, if it is a terminal in a way that leaves alone how others read it.
-fn open_stdin() -> io::Result<File> {
-    let stdin = io::stdin();
-    if isatty(&stdin)
-        && let Ok(terminal) = open_terminal("/dev/stdin")
-    {
-        return Ok(terminal);
-    }
-    Ok(File::from(stdin.as_fd().try_clone_to_owned()?))
-}
-
-/// A terminal that is never waited for: a key that is there may be gone when it is to be read, for
-/// programs share a terminal.
-fn open_terminal(path: &str) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-}
-
-fn is_readable(file: &File) -> bool {
-    let mut polls = [PollFd::new(file, PollFlags::IN)];
-    matches!(poll(&mut polls, Some(&Timespec::default())), Ok(1..))
-}
-
-/// Whether the keys pressed are another program's: to read them would stop this one.
-fn is_in_background(keyboard: &File) -> bool {
-    isatty(keyboard) && tcgetpgrp(keyboard).ok() != Some(rustix::process::getpgrp())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
     use std::os::fd::OwnedFd;
 
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
 
     use super::*;
 
@@ -294,10 +291,7 @@ mod tests {
     /// A console with this keyboard.
     fn at(file: File) -> Console {
         Console {
-            keyboard: Some(Keyboard {
-                file,
-                is_foreign: false,
-            }),
+            keyboard: Some(Keyboard::at(file, Arc::new(AtomicBool::new(true)))),
             ..Console::open(false, false).unwrap()
         }
     }
@@ -339,16 +333,17 @@ mod tests {
         unlockpt(&person).unwrap();
         // No terminal of this process, so that it is never in its foreground.
         let terminal = ioctl_tiocgptpeer(&person, flags).unwrap();
-        let mut console = at(File::from(terminal));
-        assert_eq!(console.poll_command(), None);
-        assert_eq!(console.poll_interval(), None);
+        let before = tcgetattr(&terminal).unwrap().local_modes;
+        let mut console = at(File::from(terminal.try_clone().unwrap()));
         File::from(person.try_clone().unwrap())
             .write_all(b"ls\n")
             .unwrap();
         assert!(wakes(&console));
         assert_eq!(console.poll_command(), None);
         assert!(!wakes(&console) && console.has_keyboard());
-        assert_eq!(console.poll_interval(), Some(BACKGROUND_INTERVAL));
+        assert!(console.poll_interval().is_some());
+        let modes = tcgetattr(&terminal).unwrap().local_modes;
+        assert!(modes == before && modes.contains(LocalModes::ICANON));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod format;
 mod getopt;
 mod interface;
 mod journal;
+mod keyboard;
 mod machine;
 mod manual;
 pub mod options;

@@ -123,7 +123,7 @@ impl Observer for Display {
         };
         self.journal.tell(name, &text, Vec::new());
         if self.keyboard && matches!(event, receiver::Event::Connected { .. }) {
-            let text = "Press Enter to start receiving data.";
+            let text = "Press any key to start receiving data.";
             self.journal.tell("ready", text, Vec::new());
         }
     }

@@ -81,6 +81,7 @@ fn serve(
         if let Some(background) = background.take() {
             background.ready()?;
         }
+        console.listen();
         let has_keyboard = console.has_keyboard();
         let mut patient = Patient::new(&mut console);
         let status = transmission.run(has_keyboard, &mut patient)?;
@@ -212,7 +213,7 @@ impl Error for ResultsError {
 fn greeting(options: &Options, settings: &Settings, image: &Image, has_keyboard: bool) -> String {
     let protocol = &settings.protocol;
     let waits_for = match (has_keyboard, options.starts_by_itself()) {
-        (true, _) => "\nReady. Press Enter to start sending data.",
+        (true, _) => "\nReady. Press any key to start sending data.",
         (false, true) => "",
         (false, false) => {
             "\nOnly a receiver's key can start this: there is no keyboard, and none of \
