@@ -181,13 +181,14 @@ impl Output {
 
     /// Moves as much as fits into `room`, and gives what that was.
     pub(super) fn drain<'r>(&mut self, room: &'r mut [u8]) -> &'r [u8] {
-        let pending = self.bytes.get(self.pending.clone()).unwrap_or_default();
-        let count = pending.len().min(room.len());
-        for (place, &byte) in room.iter_mut().zip(pending) {
-            *place = byte;
+        let count = self.pending.len().min(room.len());
+        let from = self.pending.start;
+        let (place, _) = room.split_at_mut(count);
+        if let Some(bytes) = self.bytes.get(from..from + count) {
+            place.copy_from_slice(bytes);
         }
         self.pending.start += count;
-        room.get(..count).unwrap_or_default()
+        place
     }
 }
 
