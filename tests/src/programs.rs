@@ -141,12 +141,37 @@ impl Program {
     }
 }
 
-/// The UEFI application under test: `IRONCAST_EFI`, or where `cargo xtask efi` leaves it.
+/// What a machine's processors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// x86-64.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+impl Architecture {
+    /// Its name, as Rust has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
+/// The UEFI application under test: `IRONCAST_EFI` (`IRONCAST_EFI_AA64` for
+/// [`Architecture::Aarch64`]), or where `cargo xtask efi` leaves it.
 ///
 /// # Errors
 /// [`LabError::MissingFile`] if it has not been built.
-pub fn ironcast_efi() -> Result<PathBuf, LabError> {
-    built_file("IRONCAST_EFI", "efi/ironcast.efi", "cargo xtask efi")
+pub fn ironcast_efi(architecture: Architecture) -> Result<PathBuf, LabError> {
+    let (variable, file) = match architecture {
+        Architecture::X86_64 => ("IRONCAST_EFI", "efi/ironcast.efi"),
+        Architecture::Aarch64 => ("IRONCAST_EFI_AA64", "efi/ironcast-aa64.efi"),
+    };
+    built_file(variable, file, "cargo xtask efi --arch all")
 }
 
 /// The bootable demo image: `IRONCAST_OS_IMAGE`, or where `cargo xtask demo` leaves it.

@@ -15,6 +15,8 @@ pub struct PxeSettings {
     pub files: Vec<(String, PathBuf)>,
     /// Texts that are written into the TFTP folder: name there (may hold a folder), and contents.
     pub texts: Vec<(String, String)>,
+    /// More options for dnsmasq. Default: none.
+    pub options: Vec<String>,
 }
 
 impl Default for PxeSettings {
@@ -23,6 +25,7 @@ impl Default for PxeSettings {
             boot_file: "ironcast.efi".to_owned(),
             files: Vec::new(),
             texts: Vec::new(),
+            options: Vec::new(),
         }
     }
 }
@@ -36,6 +39,14 @@ impl PxeSettings {
             .text("ironcast.conf", conf)
     }
 
+    /// Serves machines with 64-bit Arm processors `efi` as `ironcast-aa64.efi`.
+    #[must_use]
+    pub fn ironcast_for_arm(self, efi: &Path) -> Self {
+        self.file("ironcast-aa64.efi", efi)
+            .option("--dhcp-match=set:arm64,option:client-arch,11")
+            .option("--dhcp-boot=tag:arm64,ironcast-aa64.efi")
+    }
+
     /// Adds a file under `name`.
     #[must_use]
     pub fn file(mut self, name: &str, source: &Path) -> Self {
@@ -47,6 +58,13 @@ impl PxeSettings {
     #[must_use]
     pub fn text(mut self, name: &str, contents: &str) -> Self {
         self.texts.push((name.to_owned(), contents.to_owned()));
+        self
+    }
+
+    /// Adds an option for dnsmasq.
+    #[must_use]
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
         self
     }
 }
@@ -82,7 +100,8 @@ impl PxeServer {
             .arg(format!(
                 "--dhcp-leasefile={}",
                 folder.join("leases").display()
-            ));
+            ))
+            .args(&settings.options);
         let mut dnsmasq = Running::start("dnsmasq", command, folder)?;
         dnsmasq.wait_for("TFTP root is", std::time::Duration::from_secs(10))?;
         Ok(Self { dnsmasq })

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::{
-    Host, Kind, Lab, LabError, Machine, MachineBuilder, Program, PxeServer, PxeSettings, Running,
-    image, ironcast_efi,
+    Architecture, Host, Kind, Lab, LabError, Machine, MachineBuilder, Program, PxeServer,
+    PxeSettings, Running, image, ironcast_efi,
 };
 
 /// How long a test waits for its turn.
@@ -38,16 +38,24 @@ pub struct Room {
 }
 
 impl Room {
-    /// One whose machines are told `conf`.
+    /// One whose machines are PCs and are told `conf`.
     ///
     /// # Errors
     /// What making it can give.
     pub fn new(conf: &str) -> Result<Self, LabError> {
+        let efi = ironcast_efi(Architecture::X86_64)?;
+        Self::serving(&PxeSettings::ironcast(&efi, conf))
+    }
+
+    /// One whose server serves what `settings` have.
+    ///
+    /// # Errors
+    /// What making it can give.
+    pub fn serving(settings: &PxeSettings) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
         let lab = Lab::new()?;
         let server = lab.host("10.77.0.1")?;
-        let settings = PxeSettings::ironcast(&ironcast_efi()?, conf);
-        let pxe = PxeServer::start(&server, folder.path(), &settings)?;
+        let pxe = PxeServer::start(&server, folder.path(), settings)?;
         Ok(Self {
             lab,
             server,

@@ -45,7 +45,7 @@ enum Task {
     Test(test::Options),
     /// Installs what the other tasks need
     Setup(setup::Options),
-    /// Builds target/efi/ironcast.efi
+    /// Builds the UEFI application, target/efi/ironcast.efi
     Efi(efi::Options),
     /// Builds the parts without an allocator for a microcontroller and prints their sizes
     Embedded(embedded::Options),

@@ -22,9 +22,9 @@ pub(crate) fn cargo_target() -> PathBuf {
     )
 }
 
-/// The UEFI application.
-pub(crate) fn efi() -> PathBuf {
-    workspace().join("target/efi/ironcast.efi")
+/// Where the UEFI applications are.
+pub(crate) fn efi_folder() -> PathBuf {
+    workspace().join("target/efi")
 }
 
 /// The bootable image.

@@ -76,6 +76,12 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
     tool(Purpose::Test, "zstd", "zstd"),
+    tool(
+        Purpose::Test,
+        "qemu-efi-aarch64",
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+    ),
+    tool(Purpose::Test, "qemu-system-arm", "qemu-system-aarch64"),
     tool(Purpose::Test, "udpcast", "udp-sender"),
     tool(Purpose::Test, "udpcast", "udp-receiver"),
     tool(Purpose::Fuzz, "g++", "c++"),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
+use crate::efi::Arch;
 use crate::run::{command, run as run_command};
 use crate::setup;
 use crate::{efi, embedded, fuzz, image, licences, newer, paths, style};
@@ -35,7 +36,7 @@ enum Stage {
     Docs,
     /// The programs that the end-to-end tests run
     Programs,
-    /// ironcast.efi
+    /// ironcast.efi, for each architecture
     Efi,
     /// The parts without an allocator, for a microcontroller
     Embedded,
@@ -84,7 +85,7 @@ impl Stage {
                 build.args(["--release", "--package", "ironcast-sender"]);
                 run_command(build.args(["--package", "ironcast-receiver"]))
             }
-            Self::Efi => efi::build(),
+            Self::Efi => Arch::ALL.iter().try_for_each(|&arch| efi::build(arch)),
             Self::Embedded => embedded::build(),
             Self::Image => image::provide(),
             Self::Unit => unit_tests(),
@@ -94,7 +95,8 @@ impl Stage {
                 test.args(["--package", "ironcast-tests", "--no-fail-fast"]);
                 test.env("IRONCAST_BIN_DIR", paths::cargo_target().join("release"));
                 test.env("IRONCAST_NEWER_DIR", newer::folder());
-                test.env("IRONCAST_EFI", paths::efi());
+                test.env("IRONCAST_EFI", Arch::X86_64.file());
+                test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
                 test.env("IRONCAST_OS_IMAGE", paths::image());
                 run_command(&mut test)
             }

@@ -1,16 +1,18 @@
-//! The time since the start, from the processor's time stamp counter.
+//! The time since the start, from a counter of the processor's.
 //!
-//! Firmware has no clock with microseconds. The counter has, but its speed is unknown: it is
-//! measured against the firmware's own delay at first, which is off by several percent on a busy
-//! virtual machine, and against the calendar clock's seconds as soon as there is time for that.
+//! Firmware has no clock with microseconds. The counter has, but where the processor does not tell
+//! its speed, that is measured: against the firmware's own delay at first, which is off by several
+//! percent on a busy virtual machine, and against the calendar clock's seconds as soon as there is
+//! time for that.
 
-use core::arch::x86_64::_rdtsc;
 use core::cell::Cell;
 use core::slice::from_ref;
 
 use ironcast_proto::time::{Duration, Instant};
 use uefi::boot::{self, EventType, TimerTrigger, Tpl};
 use uefi::{Event, runtime};
+
+use super::arch::{self, ticks};
 
 /// How long the first measurement takes.
 const FIRST_MEASUREMENT: Duration = Duration::from_millis(50);
@@ -59,24 +61,20 @@ struct Look {
 }
 
 impl Clock {
-    /// A clock that starts now. It takes 50 ms to measure the counter's speed.
+    /// A clock that starts now. It takes 50 ms to measure the counter's speed, if it has to be.
     pub(crate) fn start() -> Self {
         let before = ticks();
-        boot::stall(FIRST_MEASUREMENT);
-        let passed = ticks().wrapping_sub(before);
-        let per_second = 1_000_000 / micros(FIRST_MEASUREMENT) * passed;
+        let (ticks_per_second, refining) = match arch::ticks_per_second() {
+            Some(speed) => (speed, Refining::Done),
+            None => (measure_by_delay(), Refining::First { seen: None }),
+        };
         Self {
             rate: Cell::new(Rate {
                 from_ticks: before,
                 from_micros: 0,
-                // A counter that stands still would stop every timer; 1 GHz is near any real one.
-                ticks_per_second: if per_second == 0 {
-                    1_000_000_000
-                } else {
-                    per_second
-                },
+                ticks_per_second,
             }),
-            refining: Cell::new(Refining::First { seen: None }),
+            refining: Cell::new(refining),
         }
     }
 
@@ -185,6 +183,18 @@ impl Drop for Nap {
     }
 }
 
+/// The counter's ticks in a second, by the firmware's own delay.
+fn measure_by_delay() -> u64 {
+    let before = ticks();
+    boot::stall(FIRST_MEASUREMENT);
+    let passed = ticks().wrapping_sub(before);
+    match 1_000_000 / micros(FIRST_MEASUREMENT) * passed {
+        // A counter that stands still would stop every timer; 1 GHz is near any real one.
+        0 => 1_000_000_000,
+        per_second => per_second,
+    }
+}
+
 fn look(now: Instant) -> Option<Look> {
     let time = runtime::get_time().ok()?;
     let minutes = u64::from(time.hour()) * 60 + u64::from(time.minute());
@@ -204,10 +214,4 @@ fn micros(duration: Duration) -> u64 {
 pub(crate) fn noise() -> u32 {
     let ticks = ticks();
     (ticks ^ (ticks >> 32)) as u32
-}
-
-fn ticks() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction, and firmware runs in ring 0, where no
-    // setting can forbid it.
-    unsafe { _rdtsc() }
 }

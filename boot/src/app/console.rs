@@ -3,8 +3,8 @@
 //! Firmware's own console usually goes to the serial port as well, but breaks lines at the
 //! terminal's width, which makes them unreadable for programs. So lines go to each of the
 //! firmware's screens by itself, and straight to the serial lines in place of the terminals on
-//! them: each line appears once and whole on each. COM1 gets the lines even where the firmware's
-//! console leaves it alone.
+//! them: each line appears once and whole on each. A PC's COM1 gets the lines even where the
+//! firmware's console leaves it alone.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -58,7 +58,7 @@ impl Console {
             }
         }
         console.whole = console.screens.is_empty() && console.lines.is_empty();
-        if !has_com1 && let Some(line) = SerialLine::com1() {
+        if !has_com1 && let Some(line) = SerialLine::without_firmware() {
             console.add_line(line);
         }
         console

@@ -3,6 +3,7 @@
 //! Nothing is written before the settings are understood, the disk is chosen beyond doubt, and a
 //! person has agreed where that is asked for.
 
+mod arch;
 mod clock;
 mod config;
 mod console;

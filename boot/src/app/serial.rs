@@ -4,7 +4,6 @@
 //! transfer, so bytes wait in a queue and leave as fast as the line takes them, between other work.
 
 use alloc::collections::VecDeque;
-use core::arch::asm;
 
 use ironcast_proto::time::{Duration, Instant};
 use uefi::Handle;
@@ -12,6 +11,7 @@ use uefi::boot::{self, ScopedProtocol};
 use uefi::proto::console::serial::Serial;
 use uefi::proto::device_path::DevicePath;
 
+use super::arch::Uart;
 use super::firmware;
 
 /// Bytes that wait at most; what comes on top is lost, since nobody could read that much anyway.
@@ -19,18 +19,6 @@ const QUEUE: usize = 8192;
 
 /// Bytes that a UART's transmitter takes at once.
 const FIFO: usize = 16;
-
-/// The UART that PCs call COM1.
-const COM1: u16 = 0x3f8;
-
-/// Register of a UART: its state.
-const LINE_STATUS: u16 = 5;
-
-/// Register of a UART that only remembers.
-const SCRATCH: u16 = 7;
-
-/// Bit of the state: the transmitter is empty.
-const TRANSMITTER_EMPTY: u8 = 0x20;
 
 /// A serial line for output.
 #[derive(Debug)]
@@ -51,8 +39,8 @@ enum Port {
         handle: Handle,
         serial: ScopedProtocol<Serial>,
     },
-    /// The registers of COM1.
-    Com1,
+    /// The registers of a UART.
+    Uart(Uart),
 }
 
 impl SerialLine {
@@ -64,23 +52,17 @@ impl SerialLine {
         Some(Self::new(Port::Driver { handle, serial }))
     }
 
-    /// COM1, if something answers there. Its speed and format are left as they are: a firmware that
-    /// set them up did so for whoever listens.
-    pub(crate) fn com1() -> Option<Self> {
-        for pattern in [0x5a, 0xa5] {
-            write_port(COM1 + SCRATCH, pattern);
-            if read_port(COM1 + SCRATCH) != pattern {
-                return None;
-            }
-        }
-        Some(Self::new(Port::Com1))
+    /// The UART that is where every machine of its kind has one, if there is such a place and
+    /// something answers there.
+    pub(crate) fn without_firmware() -> Option<Self> {
+        Uart::find().map(|uart| Self::new(Port::Uart(uart)))
     }
 
     /// Whether both are lines of the same driver.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         match (&self.port, &other.port) {
             (Port::Driver { handle: a, .. }, Port::Driver { handle: b, .. }) => a == b,
-            (Port::Com1, Port::Com1) => true,
+            (Port::Uart(a), Port::Uart(b)) => a == b,
             _ => false,
         }
     }
@@ -96,8 +78,8 @@ impl SerialLine {
     /// Sends everything that waits, however long the line takes.
     pub(crate) fn flush(&mut self) {
         while !self.queue.is_empty() {
-            if let Port::Com1 = self.port
-                && !com1_becomes_empty()
+            if let Port::Uart(uart) = self.port
+                && !uart.becomes_empty()
             {
                 return self.give_up();
             }
@@ -111,8 +93,8 @@ impl SerialLine {
             return;
         }
         match &self.port {
-            Port::Com1 if !com1_is_empty() => {}
-            Port::Com1 => self.send_chunk(),
+            Port::Uart(uart) if !uart.is_empty() => {}
+            Port::Uart(_) => self.send_chunk(),
             Port::Driver { serial, .. } => {
                 let count = self.queue.len().min(FIFO);
                 self.ready_at = now + time_of(count, serial.io_mode().baud_rate);
@@ -135,9 +117,7 @@ impl SerialLine {
                     self.give_up();
                 }
             }
-            Port::Com1 => chunk[..count]
-                .iter()
-                .for_each(|&byte| write_port(COM1, byte)),
+            Port::Uart(uart) => chunk[..count].iter().for_each(|&byte| uart.send(byte)),
         }
     }
 
@@ -160,28 +140,4 @@ impl SerialLine {
 fn time_of(bytes: usize, bits_per_second: u64) -> Duration {
     let bits = u64::try_from(bytes).unwrap_or(u64::MAX) * 10;
     Duration::from_micros((bits * 1_000_000).checked_div(bits_per_second).unwrap_or(0))
-}
-
-fn com1_is_empty() -> bool {
-    read_port(COM1 + LINE_STATUS) & TRANSMITTER_EMPTY != 0
-}
-
-/// Waits until COM1 has sent what it was given, a second at most.
-fn com1_becomes_empty() -> bool {
-    /// Reading a register of a UART takes a microsecond on every PC.
-    const READS: u32 = 1_000_000;
-    (0..READS).any(|_| com1_is_empty())
-}
-
-fn read_port(port: u16) -> u8 {
-    let value;
-    // SAFETY: the ports of this module are those of COM1, where a PC has a UART or nothing; reading
-    // either changes no memory, and firmware runs in ring 0, where `in` is allowed.
-    unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack)) };
-    value
-}
-
-fn write_port(port: u16, value: u8) {
-    // SAFETY: only COM1's scratch and transmit registers are written, which touch no memory.
-    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack)) };
 }

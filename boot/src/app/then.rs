@@ -13,16 +13,14 @@ use uefi::proto::device_path::DevicePath;
 use uefi::proto::device_path::build::{DevicePathBuilder, media};
 use uefi::proto::media::fs::SimpleFileSystem;
 use uefi::runtime::{self, ResetType};
-use uefi::{CStr16, Handle, Status, cstr16};
+use uefi::{Handle, Status};
 
+use super::arch::DEFAULT_LOADER;
 use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disks::DiskInfo;
 use super::failure::Failure;
 use super::firmware::{self, Path};
-
-/// The program that firmware starts on a disk which it has no boot entry for.
-const DEFAULT_LOADER: &CStr16 = cstr16!(r"\EFI\BOOT\BOOTX64.EFI");
 
 /// How long a failure stays on the screen before the machine switches itself off.
 const FAILURE_SHOWN: Duration = Duration::from_secs(600);

@@ -20,9 +20,10 @@ use clap::{Args, value_parser};
 use ironcast_tests::{Host, Lab, PxeServer, PxeSettings, Running};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::efi::{self, Arch};
 use crate::run::{command, run as run_command};
 use crate::setup::{self, Purpose};
-use crate::{efi, image, paths};
+use crate::{image, paths};
 use lines::Lines;
 use machine::{Job, Subject};
 
@@ -100,7 +101,7 @@ fn prepare(options: &Options) -> Result<(PathBuf, String)> {
         "--package",
         "ironcast-sender",
     ]))?;
-    efi::build()?;
+    efi::build(Arch::X86_64)?;
     if let Some(image) = &options.image {
         // Absolute, since the sender runs elsewhere.
         let found = image.canonicalize();
@@ -117,7 +118,7 @@ fn perform(job: &Job, count: usize, stop: &AtomicBool) -> Result<()> {
     let _pxe = PxeServer::start(
         &server,
         job.folder,
-        &PxeSettings::ironcast(&paths::efi(), SETTINGS),
+        &PxeSettings::ironcast(&Arch::X86_64.file(), SETTINGS),
     )?;
     println!("a private network with a PXE server at {SERVER}; {count} machines with blank disks");
     let mut sender = start_sender(&server, job, count)?;

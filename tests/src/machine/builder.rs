@@ -1,32 +1,20 @@
-//! Virtual machines: QEMU with OVMF, a tap on the lab's bridge, disks on raw files.
-//!
-//! By default without KVM, since the tests have to pass where there is none; `IRONCAST_QEMU_ACCEL`
-//! (`kvm`, or whatever `-accel` takes) overrides it. There is no graphics card: the firmware's
-//! console is the serial port, which goes to a file.
+//! Puts a machine together, as a command line for QEMU.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::{Board, Machine};
 use crate::keyboard::Keyboard;
-use crate::process::tail;
 use crate::{Lab, LabError, Running, Tap};
-
-/// Folder of Debian's package `ovmf`.
-const OVMF: &str = "/usr/share/OVMF";
-
-/// How often the serial log is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a disk is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskKind {
     /// virtio-blk.
     VirtioBlk,
-    /// SATA, at the machine's own AHCI controller.
+    /// SATA, at the AHCI controller that a [`Board::Pc`] has.
     Ahci,
     /// NVMe.
     Nvme,
@@ -67,6 +55,7 @@ struct Disk {
 #[derive(Debug, Clone)]
 pub struct MachineBuilder {
     name: String,
+    board: Board,
     memory: u32,
     mac: Option<String>,
     nic: Nic,
@@ -78,6 +67,28 @@ pub struct MachineBuilder {
 }
 
 impl MachineBuilder {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            board: Board::default(),
+            memory: 256,
+            mac: None,
+            nic: Nic::VirtioNet,
+            disks: Vec::new(),
+            order: BootOrder::DisksFirst,
+            reboots: true,
+            kernel: None,
+            extra: Vec::new(),
+        }
+    }
+
+    /// What it is built on. Default [`Board::Pc`].
+    #[must_use]
+    pub fn board(mut self, board: Board) -> Self {
+        self.board = board;
+        self
+    }
+
     /// The machine's memory in MiB. Default 256; 64 is the least that OVMF starts with.
     #[must_use]
     pub fn memory(mut self, mebibytes: u32) -> Self {
@@ -150,7 +161,7 @@ impl MachineBuilder {
     /// `NAME.log` (QEMU's own words).
     ///
     /// # Errors
-    /// [`LabError::MissingTool`] or [`LabError::MissingFile`] without QEMU or OVMF,
+    /// [`LabError::MissingTool`] or [`LabError::MissingFile`] without QEMU or the firmware,
     /// [`LabError::Failed`] if the tap can't be made.
     pub fn start(self, lab: &Lab, folder: &Path) -> Result<Machine, LabError> {
         let tap = lab.tap()?;
@@ -159,9 +170,11 @@ impl MachineBuilder {
         // A log of an earlier run must not be taken for this one's.
         fs::write(&serial, "")
             .map_err(|e| LabError::io(format!("write {}", serial.display()), e))?;
-        let mut command = lab.command("qemu-system-x86_64")?;
-        command.args(self.board(&serial));
-        command.args(self.firmware(folder)?);
+        let mut command = lab.command(self.board.program())?;
+        command.args(self.board.arguments());
+        let variables = folder.join(format!("{}.vars", self.name));
+        command.args(self.board.firmware(&variables)?);
+        command.args(self.basics(&serial));
         command.args(self.network(&tap, &mac)?);
         command.args(self.storage());
         if let Some((efi, load_options)) = &self.kernel {
@@ -183,11 +196,9 @@ impl MachineBuilder {
         })
     }
 
-    fn board(&self, serial: &Path) -> Vec<String> {
-        let accel = std::env::var("IRONCAST_QEMU_ACCEL").unwrap_or_else(|_| "tcg".to_owned());
-        let mut args = words("-nodefaults -display none -monitor none -machine q35 -cpu max");
+    fn basics(&self, serial: &Path) -> Vec<String> {
+        let mut args = words("-nodefaults -display none -monitor none");
         args.extend(["-name".to_owned(), self.name.clone()]);
-        args.extend(["-accel".to_owned(), accel]);
         args.extend(["-m".to_owned(), self.memory.to_string()]);
         args.extend(["-serial".to_owned(), format!("file:{}", quoted(serial))]);
         // Newer firmwares do not start the network without a source of random numbers.
@@ -196,30 +207,6 @@ impl MachineBuilder {
             args.push("-no-reboot".to_owned());
         }
         args
-    }
-
-    fn firmware(&self, folder: &Path) -> Result<Vec<String>, LabError> {
-        let [code, vars] = ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"].map(|f| Path::new(OVMF).join(f));
-        for path in [&code, &vars] {
-            if !path.is_file() {
-                return Err(LabError::MissingFile {
-                    path: path.clone(),
-                    remedy: "apt-get install ovmf".to_owned(),
-                });
-            }
-        }
-        let own = folder.join(format!("{}.vars", self.name));
-        fs::copy(&vars, &own).map_err(|e| LabError::io(format!("write {}", own.display()), e))?;
-        let pflash = |unit: u32, file: &Path, more: &str| {
-            let file = quoted(file);
-            format!("if=pflash,format=raw,unit={unit},file={file}{more}")
-        };
-        Ok(vec![
-            "-drive".to_owned(),
-            pflash(0, &code, ",readonly=on"),
-            "-drive".to_owned(),
-            pflash(1, &own, ""),
-        ])
     }
 
     fn network(&self, tap: &Tap, mac: &str) -> Result<Vec<String>, LabError> {
@@ -295,168 +282,12 @@ impl MachineBuilder {
     }
 }
 
-/// A machine that is switched on. It is switched off on drop.
-#[derive(Debug)]
-pub struct Machine {
-    qemu: Running,
-    keyboard: Keyboard,
-    serial: PathBuf,
-    /// How far into the serial output the last match reached.
-    seen: usize,
-    mac: String,
-    tap: Tap,
-    powered_on: Instant,
-}
-
-impl Machine {
-    /// Begins to put together a machine that is called `name` in logs.
-    #[must_use]
-    pub fn builder(name: &str) -> MachineBuilder {
-        MachineBuilder {
-            name: name.to_owned(),
-            memory: 256,
-            mac: None,
-            nic: Nic::VirtioNet,
-            disks: Vec::new(),
-            order: BootOrder::DisksFirst,
-            reboots: true,
-            kernel: None,
-            extra: Vec::new(),
-        }
-    }
-
-    /// The name in logs.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.qemu.name()
-    }
-
-    /// Its network card's address, in lower case with colons.
-    #[must_use]
-    pub fn mac(&self) -> &str {
-        &self.mac
-    }
-
-    /// The link between it and the lab's bridge, for losing packets on.
-    #[must_use]
-    pub fn tap(&self) -> &Tap {
-        &self.tap
-    }
-
-    /// Presses a key at its keyboard, such as `y` or `ret`, as QEMU names them.
-    ///
-    /// # Errors
-    /// If QEMU does not do it, such as for a key that there is not.
-    pub fn press(&self, key: &str) -> Result<(), LabError> {
-        self.keyboard.press(key)
-    }
-
-    /// When it was switched on.
-    #[must_use]
-    pub fn powered_on(&self) -> Instant {
-        self.powered_on
-    }
-
-    /// Everything that came out of its serial port so far, without the terminal's control
-    /// sequences.
-    #[must_use]
-    pub fn serial(&self) -> String {
-        let bytes = fs::read(&self.serial).unwrap_or_default();
-        without_controls(&String::from_utf8_lossy(&bytes))
-    }
-
-    /// Waits until its serial port has sent `text` after what earlier waits have matched, at most
-    /// `timeout`.
-    ///
-    /// # Errors
-    /// [`LabError::TimedOut`] or, if the machine went off, [`LabError::Failed`]; both show the end
-    /// of the serial log.
-    pub fn wait_for_serial(&mut self, text: &str, timeout: Duration) -> Result<(), LabError> {
-        self.wait_until(text, timeout, |new| {
-            let at = new.find(text)?;
-            Some(((), at + text.len()))
-        })
-    }
-
-    /// Waits until its serial port has sent a whole line with `text` in it after what earlier waits
-    /// have matched, at most `timeout`, and gives that line.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn wait_for_line(&mut self, text: &str, timeout: Duration) -> Result<String, LabError> {
-        self.wait_until(text, timeout, |new| line_with(new, text))
-    }
-
-    /// Waits until `find` finds something in what has not been matched yet: what, and where it
-    /// ends.
-    fn wait_until<T>(
-        &mut self,
-        text: &str,
-        timeout: Duration,
-        find: impl Fn(&str) -> Option<(T, usize)>,
-    ) -> Result<T, LabError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let running = self.qemu.is_running();
-            let serial = self.serial();
-            if let Some((found, end)) = find(serial.get(self.seen..).unwrap_or_default()) {
-                self.seen += end;
-                return Ok(found);
-            }
-            if !running || Instant::now() >= deadline {
-                return Err(self.missed(text, running, timeout, &serial));
-            }
-            thread::sleep(LOOK_AGAIN);
-        }
-    }
-
-    fn missed(&self, wanted: &str, running: bool, after: Duration, serial: &str) -> LabError {
-        let name = self.name();
-        if running {
-            return LabError::TimedOut {
-                what: format!("{name}'s serial port to send \"{wanted}\""),
-                after,
-                output: tail(serial),
-            };
-        }
-        LabError::Failed {
-            what: format!("{name} went off without sending \"{wanted}\""),
-            output: format!("{}\n{}", tail(serial), tail(&self.qemu.log())),
-        }
-    }
-
-    /// Whether it is still on.
-    pub fn is_on(&mut self) -> bool {
-        self.qemu.is_running()
-    }
-
-    /// Waits until it switches itself off, at most `timeout`.
-    ///
-    /// # Errors
-    /// [`LabError::TimedOut`] with the end of the serial log if it is still on then.
-    pub fn wait_off(&mut self, timeout: Duration) -> Result<ExitStatus, LabError> {
-        self.qemu.wait(timeout).map_err(|error| match error {
-            LabError::TimedOut { after, .. } => LabError::TimedOut {
-                what: format!("{} to switch itself off", self.name()),
-                after,
-                output: tail(&self.serial()),
-            },
-            other => other,
-        })
-    }
-
-    /// Pulls the plug.
-    pub fn switch_off(&mut self) {
-        self.qemu.kill();
-    }
-}
-
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// A path as QEMU's comma-separated options take it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
@@ -466,49 +297,9 @@ fn next_mac() -> String {
     format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
 }
 
-/// The first whole line that has `wanted` in it, and where it ends.
-fn line_with(text: &str, wanted: &str) -> Option<(String, usize)> {
-    let at = text.find(wanted)?;
-    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let end = at + text[at..].find('\n')?;
-    Some((text[start..end].trim().to_owned(), end))
-}
-
-/// Leaves out ANSI escape sequences (ESC, `[`, parameters, a final byte) and carriage returns. A
-/// sequence that is cut off at the end is left out too, so that more text only ever appends.
-fn without_controls(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(character) = rest.next() {
-        match character {
-            '\x1b' => {
-                if rest.next() == Some('[') {
-                    rest.find(|c| ('\x40'..='\x7e').contains(c));
-                }
-            }
-            '\r' => {}
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_sequences_do_not_split_words() {
-        let text = "\x1b[2J\x1b[01;01Hironcast: \x1b[0m\x1b[37mresult ok\r\nnext\x1b[3";
-        assert_eq!(without_controls(text), "ironcast: result ok\nnext");
-    }
-
-    #[test]
-    fn a_line_is_given_when_it_is_whole() {
-        let text = "one\ntwo words\nthree";
-        assert_eq!(line_with(text, "words"), Some(("two words".to_owned(), 13)));
-        assert_eq!(line_with(text, "thr"), None);
-    }
 
     #[test]
     fn machines_have_their_own_addresses() {

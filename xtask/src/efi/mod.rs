@@ -1,0 +1,136 @@
+//! `cargo xtask efi`: builds the UEFI application and holds it to its size.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::core_library::{Builder, Target};
+use crate::paths;
+use crate::run::run as run_command;
+
+/// The most that the application may measure, in bytes: firmwares fetch it by TFTP, and it has to
+/// fit beside the image's buffers in a machine of 128 MiB.
+const SIZE_LIMIT: u64 = 500 * 1024;
+
+/// The crates of Rust's library that it uses.
+const LIBRARY: &str = "core,alloc,compiler_builtins";
+
+/// Settings of `cargo xtask efi`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// For machines with these processors
+    #[arg(long, value_name = "ARCH", default_value = "x86_64")]
+    arch: Choice,
+}
+
+/// Which applications are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// PCs: target/efi/ironcast.efi
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 64-bit Arm: target/efi/ironcast-aa64.efi
+    Aarch64,
+    /// Both
+    All,
+}
+
+/// What a machine's processors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arch {
+    /// x86-64.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+impl Choice {
+    fn archs(self) -> &'static [Arch] {
+        match self {
+            Self::X86_64 => &[Arch::X86_64],
+            Self::Aarch64 => &[Arch::Aarch64],
+            Self::All => Arch::ALL,
+        }
+    }
+}
+
+impl Arch {
+    /// All that are supported.
+    pub(crate) const ALL: &[Self] = &[Self::X86_64, Self::Aarch64];
+
+    /// The application for it.
+    pub(crate) fn file(self) -> PathBuf {
+        paths::efi_folder().join(match self {
+            Self::X86_64 => "ironcast.efi",
+            Self::Aarch64 => "ironcast-aa64.efi",
+        })
+    }
+
+    fn target(self) -> Target {
+        Target {
+            name: match self {
+                Self::X86_64 => "x86_64-unknown-uefi",
+                Self::Aarch64 => "aarch64-unknown-uefi",
+            },
+            crates: LIBRARY,
+        }
+    }
+}
+
+/// Builds what is wanted.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    options
+        .arch
+        .archs()
+        .iter()
+        .try_for_each(|&arch| build(arch))
+}
+
+/// Builds the application for `arch` into its [file](Arch::file).
+pub(crate) fn build(arch: Arch) -> Result<()> {
+    let builder = Builder::find(arch.target())?;
+    run_command(
+        builder
+            .cargo("build")
+            .args(["--package", "ironcast-boot", "--profile", "efi"]),
+    )?;
+    let made = builder.products("efi").join("ironcast.efi");
+    let kept = arch.file();
+    if let Some(folder) = kept.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let size = fs::copy(&made, &kept)
+        .with_context(|| format!("cannot copy {} to {}", made.display(), kept.display()))?;
+    println!(
+        "{}: {size} bytes (core library: {:?})",
+        kept.display(),
+        builder.way()
+    );
+    if size > SIZE_LIMIT {
+        let file = kept.display();
+        bail!("{file} has {size} bytes, more than the {SIZE_LIMIT} it may have");
+    }
+    Ok(())
+}
+
+/// Lints the application for each of its own targets.
+pub(crate) fn lint() -> Result<()> {
+    for arch in Arch::ALL {
+        let mut clippy = Builder::find(arch.target())?.cargo("clippy");
+        clippy.args(["--package", "ironcast-boot", "--", "-D", "warnings"]);
+        run_command(&mut clippy)?;
+    }
+    Ok(())
+}
+
+/// Builds the application's documentation, for each of its own targets.
+pub(crate) fn document() -> Result<()> {
+    for arch in Arch::ALL {
+        let mut doc = Builder::find(arch.target())?.cargo("doc");
+        doc.args(["--package", "ironcast-boot", "--no-deps"]);
+        run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
+}
