@@ -19,6 +19,7 @@ pub mod process;
 pub mod programs;
 pub mod pxe;
 pub mod room;
+pub mod signing;
 pub mod transfer;
 
 pub use error::LabError;

@@ -3,13 +3,16 @@
 //! `qemu.rs` has what happens afterwards. Here it only has to be right that the program starts,
 //! finds its settings and its network, and writes the one disk.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use ironcast_tests::DiskKind::{Nvme, VirtioBlk};
 use ironcast_tests::Kind::Ours;
 use ironcast_tests::room::{RECEIVE, Room, TURN, UNATTENDED, demand_ok, demand_written};
+use ironcast_tests::signing::{self, SigningKey};
 use ironcast_tests::{
-    Architecture, Board, DiskKind, LabError, Machine, MachineBuilder, PxeSettings, gate,
+    Architecture, Board, DiskKind, LabError, Machine, MachineBuilder, PxeSettings, gate, image,
     ironcast_efi,
 };
 
@@ -17,10 +20,7 @@ use ironcast_tests::{
 const DISK: u64 = 64 << 20;
 
 /// Images the machine's disk, which `attach` attaches, and compares it with what was sent.
-fn image_disk(
-    room: &Room,
-    attach: impl FnOnce(&std::path::Path) -> MachineBuilder,
-) -> Result<(), LabError> {
+fn image_disk(room: &Room, attach: impl FnOnce(&Path) -> MachineBuilder) -> Result<(), LabError> {
     let image = room.small_image()?;
     let disk = room.disk("disk", DISK)?;
     let mut sending = room.send(Ours, &image, 1)?;
@@ -54,4 +54,66 @@ fn arm_virtio_blk() -> Result<(), LabError> {
 #[test]
 fn arm_nvme() -> Result<(), LabError> {
     arm_machine(Nvme)
+}
+
+/// A room whose server gives out a signed program, after `spoil` has done something to it, and
+/// machines whose firmware starts nothing else.
+fn secure_room(spoil: impl FnOnce(&mut Vec<u8>)) -> Result<(Room, MachineBuilder), LabError> {
+    let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
+    let key = SigningKey::make(folder.path())?;
+    let efi = folder.path().join("ironcast.efi");
+    let doing = |e| LabError::io("change the program", e);
+    fs::copy(ironcast_efi(Architecture::X86_64)?, &efi).map_err(doing)?;
+    signing::sign(&efi, &key.key, &key.certificate)?;
+    let mut bytes = fs::read(&efi).map_err(doing)?;
+    spoil(&mut bytes);
+    fs::write(&efi, bytes).map_err(doing)?;
+    let room = Room::serving(&PxeSettings::ironcast(&efi, UNATTENDED))?;
+    let variables = room.path("enrolled.vars");
+    key.enrol(&Board::SecureBoot.blank_variables()?, &variables)?;
+    let machine = Machine::builder("machine").board(Board::SecureBoot);
+    Ok((room, machine.variables(&variables)))
+}
+
+#[test]
+fn secure_boot_starts_what_is_signed() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let (room, machine) = secure_room(|_| {})?;
+    image_disk(&room, |disk| machine.disk(disk, VirtioBlk))
+}
+
+/// The firmware fetches the program and then refuses it.
+fn secure_boot_refuses(spoil: impl FnOnce(&mut Vec<u8>)) -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let (room, machine) = secure_room(spoil)?;
+    let disk = room.disk("disk", DISK)?;
+    let mut machine = room.start(machine.disk(&disk, VirtioBlk))?;
+    let mut check = || {
+        machine.wait_for_line("Access Denied", RECEIVE)?;
+        if machine.serial().contains("ironcast:") {
+            return Err(LabError::wrong("the program has started"));
+        }
+        machine.switch_off();
+        image::demand_untouched(&disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[]))
+}
+
+#[test]
+fn secure_boot_refuses_what_is_not_signed() -> Result<(), LabError> {
+    let unsigned = fs::read(ironcast_efi(Architecture::X86_64)?)
+        .map_err(|e| LabError::io("read the program", e))?;
+    secure_boot_refuses(|program| *program = unsigned)
+}
+
+#[test]
+fn secure_boot_refuses_what_was_changed_after_signing() -> Result<(), LabError> {
+    secure_boot_refuses(|program| {
+        // A letter of a text in it.
+        let place = program
+            .windows(17)
+            .position(|bytes| bytes == b"ironcast: result ")
+            .unwrap();
+        program[place] ^= 0x20;
+    })
 }

@@ -24,6 +24,7 @@ mod simulate;
 mod sources;
 mod style;
 mod test;
+mod virt_firmware;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use ironcast_tests::find_tool;
 
-use crate::{apt, fuzz, newer, run};
+use crate::{apt, fuzz, newer, run, virt_firmware};
 
 /// Settings of `cargo xtask setup`.
 #[derive(Args)]
@@ -25,8 +25,10 @@ pub(crate) enum Purpose {
     Image,
     /// To run a private network with virtual machines.
     Lab,
-    /// To test against the stock programs.
+    /// To test against the stock programs, and on more kinds of machines.
     Test,
+    /// To sign for Secure Boot.
+    Sign,
     /// To fuzz.
     Fuzz,
 }
@@ -84,6 +86,8 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "qemu-system-arm", "qemu-system-aarch64"),
     tool(Purpose::Test, "udpcast", "udp-sender"),
     tool(Purpose::Test, "udpcast", "udp-receiver"),
+    tool(Purpose::Test, "openssl", "openssl"),
+    tool(Purpose::Sign, "sbsigntool", "sbsign"),
     tool(Purpose::Fuzz, "g++", "c++"),
 ];
 
@@ -93,6 +97,7 @@ pub(crate) const EVERYTHING: &[Purpose] = &[
     Purpose::Image,
     Purpose::Lab,
     Purpose::Test,
+    Purpose::Sign,
     Purpose::Fuzz,
 ];
 
@@ -124,6 +129,7 @@ pub(crate) fn provide(purposes: &[Purpose]) -> Result<()> {
     }
     if purposes.contains(&Purpose::Test) {
         newer::provide()?;
+        virt_firmware::provide()?;
     }
     if purposes.contains(&Purpose::Fuzz) {
         fuzz::provide()?;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::efi::Arch;
 use crate::run::{command, run as run_command};
 use crate::setup;
-use crate::{efi, embedded, fuzz, image, licences, newer, paths, style};
+use crate::{efi, embedded, fuzz, image, licences, newer, paths, style, virt_firmware};
 
 /// Settings of `cargo xtask test`.
 #[derive(Args)]
@@ -98,6 +98,7 @@ impl Stage {
                 test.env("IRONCAST_EFI", Arch::X86_64.file());
                 test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
                 test.env("IRONCAST_OS_IMAGE", paths::image());
+                test.env("IRONCAST_VIRT_FW_VARS", virt_firmware::program());
                 run_command(&mut test)
             }
         }

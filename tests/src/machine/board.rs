@@ -13,6 +13,9 @@ pub enum Board {
     /// A PC (QEMU's `q35`) with OVMF.
     #[default]
     Pc,
+    /// The same with a firmware that has Secure Boot. Which keys it knows is in its
+    /// [variables](super::MachineBuilder::variables).
+    SecureBoot,
     /// A machine with 64-bit Arm processors (QEMU's `virt`) with AAVMF. It has no AHCI controller.
     Arm,
 }
@@ -30,7 +33,7 @@ impl Board {
     #[must_use]
     pub fn architecture(self) -> Architecture {
         match self {
-            Self::Pc => Architecture::X86_64,
+            Self::Pc | Self::SecureBoot => Architecture::X86_64,
             Self::Arm => Architecture::Aarch64,
         }
     }
@@ -38,7 +41,7 @@ impl Board {
     /// The QEMU that it runs in.
     pub(super) fn program(self) -> &'static str {
         match self {
-            Self::Pc => "qemu-system-x86_64",
+            Self::Pc | Self::SecureBoot => "qemu-system-x86_64",
             Self::Arm => "qemu-system-aarch64",
         }
     }
@@ -47,6 +50,8 @@ impl Board {
     pub(super) fn arguments(self) -> Vec<String> {
         let (machine, processor) = match self {
             Self::Pc => ("q35", "max"),
+            // Keys are safe from programs only in memory of system management mode.
+            Self::SecureBoot => ("q35,smm=on", "max"),
             // `max` checks signed pointers, which takes an emulator half of its time.
             Self::Arm => ("virt", "cortex-a57"),
         };
@@ -55,17 +60,29 @@ impl Board {
             .ok()
             .filter(|_| native)
             .unwrap_or_else(|| "tcg".to_owned());
-        ["-machine", machine, "-cpu", processor, "-accel", &accel]
-            .map(str::to_owned)
-            .to_vec()
+        let mut arguments = vec!["-machine", machine, "-cpu", processor, "-accel", &accel];
+        if self == Self::SecureBoot {
+            let secure = "driver=cfi.pflash01,property=secure,value=on";
+            arguments.extend(["-global", secure]);
+        }
+        arguments.into_iter().map(str::to_owned).collect()
     }
 
-    /// The firmware for QEMU's command line, with its variables in a new file `own`.
-    pub(super) fn firmware(self, own: &Path) -> Result<Vec<String>, LabError> {
+    /// The variables that a new machine's firmware begins with.
+    ///
+    /// # Errors
+    /// [`LabError::MissingFile`] if its package is not installed.
+    pub fn blank_variables(self) -> Result<PathBuf, LabError> {
+        let files = self.firmware_files();
+        files.existing(files.variables)
+    }
+
+    /// The firmware for QEMU's command line, with its variables in a new file `own` that is a copy
+    /// of `variables`.
+    pub(super) fn firmware(self, variables: &Path, own: &Path) -> Result<Vec<String>, LabError> {
         let files = self.firmware_files();
         let code = files.existing(files.code)?;
-        let variables = files.existing(files.variables)?;
-        fs::copy(&variables, own)
+        fs::copy(variables, own)
             .map_err(|e| LabError::io(format!("write {}", own.display()), e))?;
         let flash = |unit: u32, file: &Path, more: &str| {
             let file = quoted(file);
@@ -85,6 +102,10 @@ impl Board {
                 package: "ovmf",
                 code: "/usr/share/OVMF/OVMF_CODE_4M.fd",
                 variables: "/usr/share/OVMF/OVMF_VARS_4M.fd",
+            },
+            Self::SecureBoot => Firmware {
+                code: "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+                ..Self::Pc.firmware_files()
             },
             Self::Arm => Firmware {
                 package: "qemu-efi-aarch64",

@@ -56,6 +56,7 @@ struct Disk {
 pub struct MachineBuilder {
     name: String,
     board: Board,
+    variables: Option<PathBuf>,
     memory: u32,
     mac: Option<String>,
     nic: Nic,
@@ -71,6 +72,7 @@ impl MachineBuilder {
         Self {
             name: name.to_owned(),
             board: Board::default(),
+            variables: None,
             memory: 256,
             mac: None,
             nic: Nic::VirtioNet,
@@ -86,6 +88,13 @@ impl MachineBuilder {
     #[must_use]
     pub fn board(mut self, board: Board) -> Self {
         self.board = board;
+        self
+    }
+
+    /// The firmware's variables that it begins with. Default: those of a new machine.
+    #[must_use]
+    pub fn variables(mut self, file: &Path) -> Self {
+        self.variables = Some(file.to_path_buf());
         self
     }
 
@@ -172,8 +181,12 @@ impl MachineBuilder {
             .map_err(|e| LabError::io(format!("write {}", serial.display()), e))?;
         let mut command = lab.command(self.board.program())?;
         command.args(self.board.arguments());
-        let variables = folder.join(format!("{}.vars", self.name));
-        command.args(self.board.firmware(&variables)?);
+        let variables = match &self.variables {
+            Some(variables) => variables.clone(),
+            None => self.board.blank_variables()?,
+        };
+        let own = folder.join(format!("{}.vars", self.name));
+        command.args(self.board.firmware(&variables, &own)?);
         command.args(self.basics(&serial));
         command.args(self.network(&tap, &mac)?);
         command.args(self.storage());

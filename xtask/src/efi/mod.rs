@@ -1,14 +1,16 @@
 //! `cargo xtask efi`: builds the UEFI application and holds it to its size.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use ironcast_tests::signing;
 
 use crate::core_library::{Builder, Target};
 use crate::paths;
 use crate::run::run as run_command;
+use crate::setup::{self, Purpose};
 
 /// The most that the application may measure, in bytes: firmwares fetch it by TFTP, and it has to
 /// fit beside the image's buffers in a machine of 128 MiB.
@@ -23,6 +25,14 @@ pub(crate) struct Options {
     /// For machines with these processors
     #[arg(long, value_name = "ARCH", default_value = "x86_64")]
     arch: Choice,
+
+    /// Sign for Secure Boot with this private key (PEM)
+    #[arg(long, value_name = "KEY", requires = "cert")]
+    sign: Option<PathBuf>,
+
+    /// The key's certificate (PEM), which the machines have to know
+    #[arg(long, value_name = "CRT", requires = "sign")]
+    cert: Option<PathBuf>,
 }
 
 /// Which applications are wanted.
@@ -81,11 +91,26 @@ impl Arch {
 
 /// Builds what is wanted.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    options
-        .arch
-        .archs()
-        .iter()
-        .try_for_each(|&arch| build(arch))
+    let archs = options.arch.archs();
+    archs.iter().try_for_each(|&arch| build(arch))?;
+    if let (Some(key), Some(certificate)) = (&options.sign, &options.cert) {
+        setup::provide(&[Purpose::Sign])?;
+        for arch in archs {
+            sign(&arch.file(), key, certificate)?;
+        }
+    }
+    Ok(())
+}
+
+/// Signs `efi`. A key that isn't there is told before the signer's own many lines.
+fn sign(efi: &Path, key: &Path, certificate: &Path) -> Result<()> {
+    for file in [key, certificate] {
+        File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    signing::sign(efi, key, certificate)
+        .with_context(|| format!("cannot sign {}", efi.display()))?;
+    println!("{}: signed", efi.display());
+    Ok(())
 }
 
 /// Builds the application for `arch` into its [file](Arch::file).
