@@ -182,6 +182,17 @@ pub fn os_image() -> Result<PathBuf, LabError> {
     built_file("IRONCAST_OS_IMAGE", "image/linux.img", "cargo xtask demo")
 }
 
+/// A medium with the UEFI application for each architecture, whose settings are
+/// [`UNATTENDED`](crate::room::UNATTENDED): `IRONCAST_MEDIUM`, or where the tests' stage `efi`
+/// leaves it.
+///
+/// # Errors
+/// [`LabError::MissingFile`] if it has not been made.
+pub fn test_medium() -> Result<PathBuf, LabError> {
+    let command = "cargo xtask test --only efi";
+    built_file("IRONCAST_MEDIUM", "image/test-medium.img", command)
+}
+
 fn built_file(variable: &str, in_target: &str, command: &str) -> Result<PathBuf, LabError> {
     let path = env::var_os(variable).map_or_else(
         || {

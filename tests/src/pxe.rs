@@ -122,6 +122,7 @@ fn lay_out(root: &Path, settings: &PxeSettings) -> Result<(), LabError> {
             .map_err(|e| LabError::io(format!("make {}", folder.display()), e))?;
         Ok::<_, LabError>(path)
     };
+    fs::create_dir_all(root).map_err(|e| LabError::io(format!("make {}", root.display()), e))?;
     for (name, source) in &settings.files {
         let path = place(name)?;
         fs::copy(source, &path).map_err(|e| {

@@ -7,13 +7,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use ironcast_tests::DiskKind::{Nvme, VirtioBlk};
+use ironcast_tests::DiskKind::{Nvme, Usb, VirtioBlk};
 use ironcast_tests::Kind::Ours;
 use ironcast_tests::room::{RECEIVE, Room, TURN, UNATTENDED, demand_ok, demand_written};
 use ironcast_tests::signing::{self, SigningKey};
 use ironcast_tests::{
     Architecture, Board, DiskKind, LabError, Machine, MachineBuilder, PxeSettings, gate, image,
-    ironcast_efi,
+    ironcast_efi, test_medium,
 };
 
 /// Bytes of the disks.
@@ -116,4 +116,28 @@ fn secure_boot_refuses_what_was_changed_after_signing() -> Result<(), LabError> 
             .unwrap();
         program[place] ^= 0x20;
     })
+}
+
+/// Nothing is booted over the network: the program asks for an address by itself. The only disk
+/// that could be meant is the one that it was not started from.
+fn usb_stick(board: Board) -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::serving(&PxeSettings::default())?;
+    let (medium, stick) = (test_medium()?, room.path("stick"));
+    fs::copy(&medium, &stick).map_err(|e| LabError::io("copy the medium", e))?;
+    image_disk(&room, |disk| {
+        let machine = Machine::builder("machine").board(board);
+        machine.disk(&stick, Usb).disk(disk, VirtioBlk)
+    })?;
+    image::demand_equal(&medium, &stick)
+}
+
+#[test]
+fn usb_stick_in_a_pc() -> Result<(), LabError> {
+    usb_stick(Board::Pc)
+}
+
+#[test]
+fn usb_stick_in_an_arm_machine() -> Result<(), LabError> {
+    usb_stick(Board::Arm)
 }

@@ -10,6 +10,7 @@
 mod apt;
 mod core_library;
 mod demo;
+mod disk_image;
 mod efi;
 mod embedded;
 mod fuzz;

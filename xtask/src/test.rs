@@ -1,10 +1,12 @@
 //! `cargo xtask test`: everything that has to hold, in stages, the quick ones first.
 
+use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use ironcast_tests::room::UNATTENDED;
 
 use crate::efi::Arch;
 use crate::run::{command, run as run_command};
@@ -36,7 +38,7 @@ enum Stage {
     Docs,
     /// The programs that the end-to-end tests run
     Programs,
-    /// ironcast.efi, for each architecture
+    /// ironcast.efi, for each architecture, and a medium with them
     Efi,
     /// The parts without an allocator, for a microcontroller
     Embedded,
@@ -85,7 +87,7 @@ impl Stage {
                 build.args(["--release", "--package", "ironcast-sender"]);
                 run_command(build.args(["--package", "ironcast-receiver"]))
             }
-            Self::Efi => Arch::ALL.iter().try_for_each(|&arch| efi::build(arch)),
+            Self::Efi => programs_for_firmware(),
             Self::Embedded => embedded::build(),
             Self::Image => image::provide(),
             Self::Unit => unit_tests(),
@@ -98,11 +100,27 @@ impl Stage {
                 test.env("IRONCAST_EFI", Arch::X86_64.file());
                 test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
                 test.env("IRONCAST_OS_IMAGE", paths::image());
+                test.env("IRONCAST_MEDIUM", paths::test_medium());
                 test.env("IRONCAST_VIRT_FW_VARS", virt_firmware::program());
                 run_command(&mut test)
             }
         }
     }
+}
+
+/// Builds the UEFI application for each architecture, and a medium that has them.
+fn programs_for_firmware() -> Result<()> {
+    Arch::ALL.iter().try_for_each(|&arch| efi::build(arch))?;
+    let medium = paths::test_medium();
+    let conf = medium.with_extension("conf");
+    let write = || {
+        if let Some(folder) = conf.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&conf, UNATTENDED)
+    };
+    write().with_context(|| format!("cannot write {}", conf.display()))?;
+    efi::make_medium(&medium, Arch::ALL, Some(&conf))
 }
 
 fn format() -> Result<()> {

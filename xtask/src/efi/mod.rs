@@ -1,4 +1,7 @@
-//! `cargo xtask efi`: builds the UEFI application and holds it to its size.
+//! `cargo xtask efi`: builds the UEFI application and holds it to its size, signs it, and makes a
+//! medium to start it from.
+
+mod usb;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,9 +25,9 @@ const LIBRARY: &str = "core,alloc,compiler_builtins";
 /// Settings of `cargo xtask efi`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// For machines with these processors
-    #[arg(long, value_name = "ARCH", default_value = "x86_64")]
-    arch: Choice,
+    /// For machines with these processors [default: x86_64; with --usb: all]
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<Choice>,
 
     /// Sign for Secure Boot with this private key (PEM)
     #[arg(long, value_name = "KEY", requires = "cert")]
@@ -33,6 +36,14 @@ pub(crate) struct Options {
     /// The key's certificate (PEM), which the machines have to know
     #[arg(long, value_name = "CRT", requires = "sign")]
     cert: Option<PathBuf>,
+
+    /// Make this file, to be copied to a USB stick that machines start from
+    #[arg(long, value_name = "FILE")]
+    usb: Option<PathBuf>,
+
+    /// The settings (ironcast.conf) for the USB stick
+    #[arg(long, value_name = "FILE", requires = "usb")]
+    conf: Option<PathBuf>,
 }
 
 /// Which applications are wanted.
@@ -78,6 +89,14 @@ impl Arch {
         })
     }
 
+    /// Where firmware looks for it on a medium that it has no boot entry for, as mtools has it.
+    fn place_on_media(self) -> &'static str {
+        match self {
+            Self::X86_64 => "::/EFI/BOOT/BOOTX64.EFI",
+            Self::Aarch64 => "::/EFI/BOOT/BOOTAA64.EFI",
+        }
+    }
+
     fn target(self) -> Target {
         Target {
             name: match self {
@@ -91,7 +110,11 @@ impl Arch {
 
 /// Builds what is wanted.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let archs = options.arch.archs();
+    let usual = match options.usb {
+        Some(_) => Choice::All,
+        None => Choice::X86_64,
+    };
+    let archs = options.arch.unwrap_or(usual).archs();
     archs.iter().try_for_each(|&arch| build(arch))?;
     if let (Some(key), Some(certificate)) = (&options.sign, &options.cert) {
         setup::provide(&[Purpose::Sign])?;
@@ -99,7 +122,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             sign(&arch.file(), key, certificate)?;
         }
     }
-    Ok(())
+    match &options.usb {
+        Some(image) => make_medium(image, archs, options.conf.as_deref()),
+        None => Ok(()),
+    }
+}
+
+/// Makes `image`, a medium with the applications for `archs`, which have been built, and with the
+/// settings of the file `conf`.
+pub(crate) fn make_medium(image: &Path, archs: &[Arch], conf: Option<&Path>) -> Result<()> {
+    setup::provide(&[Purpose::Image])?;
+    usb::make(image, archs, conf)
 }
 
 /// Signs `efi`. A key that isn't there is told before the signer's own many lines.
