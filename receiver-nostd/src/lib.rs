@@ -19,6 +19,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod boot_url;
 pub mod contents;
 pub mod decode;
 pub mod dhcp_answer;

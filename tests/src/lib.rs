@@ -21,6 +21,7 @@ pub mod pxe;
 pub mod room;
 pub mod signing;
 pub mod transfer;
+pub mod variables;
 
 pub use error::LabError;
 pub use lab::{Counter, Direction, Host, Lab, Port, Tap};

@@ -1,10 +1,15 @@
-//! A PXE server in a host of the lab: `dnsmasq` giving out addresses and files by TFTP.
+//! A server for machines that boot over the network, in a host of the lab: `dnsmasq` giving out
+//! addresses and files by TFTP, and files by HTTP.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::lab::INTERFACE;
 use crate::{Host, LabError, Running};
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(10);
 
 /// What the PXE server serves.
 #[derive(Debug, Clone)]
@@ -45,6 +50,15 @@ impl PxeSettings {
         self.file("ironcast-aa64.efi", efi)
             .option("--dhcp-match=set:arm64,option:client-arch,11")
             .option("--dhcp-boot=tag:arm64,ironcast-aa64.efi")
+    }
+
+    /// Names `url` to PCs that boot by HTTP.
+    #[must_use]
+    pub fn http(self, url: &str) -> Self {
+        let settings = self
+            .option("--dhcp-match=set:http,option:client-arch,16")
+            .option("--dhcp-option-force=tag:http,option:vendor-class,HTTPClient");
+        settings.option(&format!("--dhcp-boot=tag:http,{url}"))
     }
 
     /// Adds a file under `name`.
@@ -103,7 +117,7 @@ impl PxeServer {
             ))
             .args(&settings.options);
         let mut dnsmasq = Running::start("dnsmasq", command, folder)?;
-        dnsmasq.wait_for("TFTP root is", std::time::Duration::from_secs(10))?;
+        dnsmasq.wait_for("TFTP root is", START)?;
         Ok(Self { dnsmasq })
     }
 
@@ -112,6 +126,20 @@ impl PxeServer {
     pub fn log(&self) -> String {
         self.dnsmasq.log()
     }
+}
+
+/// Starts a server in `host` that gives out what is in `folder` by HTTP, with its log (`http.log`)
+/// in `logs`.
+///
+/// # Errors
+/// [`LabError::MissingTool`] without Python, or if it doesn't start.
+pub fn serve_by_http(host: &Host, folder: &Path, logs: &Path) -> Result<Running, LabError> {
+    let mut command = host.command("python3")?;
+    command.args(["-u", "-m", "http.server", "80", "--directory"]);
+    command.arg(folder);
+    let mut server = Running::start("http", command, logs)?;
+    server.wait_for("Serving HTTP", START)?;
+    Ok(server)
 }
 
 fn lay_out(root: &Path, settings: &PxeSettings) -> Result<(), LabError> {

@@ -3,13 +3,13 @@
 //! `cargo xtask efi --sign` and the tests sign in the same way, so that what the tests show of one
 //! holds for the other.
 
-use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::run;
-use crate::{LabError, find_tool};
+use crate::{LabError, find_tool, variables};
 
 /// Who owns a key in a firmware's list. It only tells entries apart.
 const OWNER: &str = "6c1a8b02-5f0e-4f0b-9d0a-1c3f4b7a9e55";
@@ -63,31 +63,11 @@ impl SigningKey {
     /// # Errors
     /// [`LabError::MissingFile`] without `virt-fw-vars`, [`LabError::Failed`] if it refuses.
     pub fn enrol(&self, blank: &Path, file: &Path) -> Result<(), LabError> {
-        let mut vars = Command::new(virt_fw_vars()?);
-        vars.arg("--input").arg(blank).arg("--output").arg(file);
+        let certificate = self.certificate.as_os_str();
+        let mut changes: Vec<&OsStr> = vec!["--secure-boot".as_ref()];
         for list in ["--set-pk", "--add-kek", "--add-db"] {
-            vars.args([list, OWNER]).arg(&self.certificate);
+            changes.extend([list.as_ref(), OWNER.as_ref(), certificate]);
         }
-        run(vars.arg("--secure-boot")).map(drop)
+        variables::change(blank, file, &changes)
     }
-}
-
-/// The tool that edits a firmware's variables: `IRONCAST_VIRT_FW_VARS`, or where `cargo xtask
-/// setup` leaves it.
-fn virt_fw_vars() -> Result<PathBuf, LabError> {
-    let path = env::var_os("IRONCAST_VIRT_FW_VARS").map_or_else(
-        || {
-            let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
-            home.join(".cache/ironcast/virt-firmware/bin/virt-fw-vars")
-        },
-        PathBuf::from,
-    );
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(LabError::MissingFile {
-        path,
-        remedy: "`cargo xtask setup` fetches it, or set IRONCAST_VIRT_FW_VARS to where it is"
-            .to_owned(),
-    })
 }

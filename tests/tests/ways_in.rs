@@ -12,8 +12,8 @@ use ironcast_tests::Kind::Ours;
 use ironcast_tests::room::{RECEIVE, Room, TURN, UNATTENDED, demand_ok, demand_written};
 use ironcast_tests::signing::{self, SigningKey};
 use ironcast_tests::{
-    Architecture, Board, DiskKind, LabError, Machine, MachineBuilder, PxeSettings, gate, image,
-    ironcast_efi, test_medium,
+    Architecture, Board, DiskKind, LabError, Machine, MachineBuilder, PxeSettings, Running, gate,
+    image, ironcast_efi, pxe, test_medium, variables,
 };
 
 /// Bytes of the disks.
@@ -140,4 +140,65 @@ fn usb_stick_in_a_pc() -> Result<(), LabError> {
 #[test]
 fn usb_stick_in_an_arm_machine() -> Result<(), LabError> {
     usb_stick(Board::Arm)
+}
+
+/// A room whose server gives out the program by HTTP, and nothing by TFTP, and a machine that
+/// begins with that.
+fn http_room() -> Result<(Room, MachineBuilder), LabError> {
+    let settings = PxeSettings::default()
+        .file("net/it.efi", &ironcast_efi(Architecture::X86_64)?)
+        .text("net/ironcast.conf/default", UNATTENDED)
+        .http("http://10.77.0.1/net/it.efi");
+    let room = Room::serving(&settings)?;
+    let variables = room.path("http.vars");
+    variables::boot_by_http(&Board::Pc.blank_variables()?, &variables)?;
+    let machine = Machine::builder("machine").variables(&variables);
+    Ok((room, machine))
+}
+
+#[test]
+fn http_boot() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let (room, machine) = http_room()?;
+    let server = pxe::serve_by_http(&room.server, &room.path("tftp"), room.folder.path())?;
+    image_disk(&room, |disk| machine.disk(disk, VirtioBlk))?;
+    // Its own settings are asked for before everybody's.
+    let own = "GET /net/ironcast.conf/52-54-00-";
+    match server.log().contains(own) {
+        true => Ok(()),
+        false => Err(LabError::wrong(format!("no {own}:\n{}", server.log()))),
+    }
+}
+
+/// The server gives out the program, and then begins to answer and never ends.
+#[test]
+fn p4_a_silent_http_server_is_not_waited_for_without_end() -> Result<(), LabError> {
+    const SERVER: &str = "
+import http.server, sys, time
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        if self.path.endswith('.efi'):
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header('Content-Length', '100')
+        self.end_headers()
+        self.wfile.write(b'disk=auto')
+        time.sleep(600)
+http.server.ThreadingHTTPServer(('', 80), Handler).serve_forever()
+";
+    let _places = gate::take(1, TURN)?;
+    let (room, machine) = http_room()?;
+    let disk = room.disk("disk", DISK)?;
+    let mut command = room.server.command("python3")?;
+    command.args(["-c", SERVER]).current_dir(room.path("tftp"));
+    let server = Running::start("http", command, room.folder.path())?;
+    let mut machine = room.start(machine.disk(&disk, VirtioBlk))?;
+    let mut check = || {
+        machine.wait_for_line("the boot server could not be asked", RECEIVE)?;
+        machine.wait_for_line("Press y to agree", RECEIVE)?;
+        machine.switch_off();
+        image::demand_untouched(&disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&server]))
 }

@@ -78,6 +78,7 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
     tool(Purpose::Test, "zstd", "zstd"),
+    tool(Purpose::Test, "python3", "python3"),
     tool(
         Purpose::Test,
         "qemu-efi-aarch64",

@@ -20,7 +20,7 @@ use uefi::{CString16, Status};
 use super::console::Console;
 use super::failure::Failure;
 use super::firmware;
-use super::lease::{FetchError, NetworkBoot};
+use super::network_boot::{FetchError, NetworkBoot};
 
 /// Name of the file, and on a server of the folder too.
 const FILE: &str = "ironcast.conf";
@@ -188,27 +188,25 @@ fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>>
 /// Most servers keep files in folders, where one name can't be both: there the file for all is
 /// `ironcast.conf/default` beside the machines' own.
 fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Result<Option<Source>, Failure> {
-    let Some(server) = boot.server() else {
-        return Ok(None);
-    };
     let [a, b, c, d, e, f] = boot.mac();
     let own = format!("{FILE}/{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}");
     for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
+        let Some(place) = boot.place(&name) else {
+            return Ok(None);
+        };
         match boot.fetch(&name) {
             Ok(contents) => {
                 let text = String::from_utf8_lossy(&contents).into_owned();
-                let source = Source::new(text, format!("tftp://{server}/{name}"));
+                let source = Source::new(text, place);
                 if source.is_some() {
                     return Ok(source);
                 }
             }
             Err(FetchError::NotThere) => {}
-            Err(FetchError::TooLarge) => {
-                return Err(too_large(&format!("tftp://{server}/{name}")));
-            }
+            Err(FetchError::TooLarge) => return Err(too_large(&place)),
             Err(error) => {
                 // A server that does not answer would not answer the next time either.
-                console.line(&format!("ironcast: tftp://{server}/{name}: {error}"));
+                console.line(&format!("ironcast: {place}: {error}"));
                 return Ok(None);
             }
         }

@@ -13,12 +13,14 @@ mod disks;
 mod dry_run;
 mod failure;
 mod firmware;
+mod http;
 mod identity;
-mod lease;
 mod memory;
 mod network;
+mod network_boot;
 mod nic;
 mod panic;
+mod pxe;
 mod serial;
 mod target;
 mod then;
@@ -38,8 +40,8 @@ use disks::DiskInfo;
 use dry_run::DryRun;
 use failure::Failure;
 use firmware::Path;
-use lease::NetworkBoot;
 use network::Network;
+use network_boot::NetworkBoot;
 use transfer::{Done, Target, Transfer};
 
 #[entry]
@@ -67,13 +69,14 @@ fn main() -> Status {
 
 /// Receives the image and writes it.
 fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then), Failure> {
-    let boot_device = firmware::boot_device().map(Path::of).unwrap_or_default();
+    let boot_handle = firmware::boot_device();
+    let boot_device = boot_handle.map(Path::of).unwrap_or_default();
     let cards = nic::find(&boot_device);
-    let mut network_boot = cards.iter().find_map(|card| NetworkBoot::find(card.mac));
+    let mut network_boot = NetworkBoot::find(boot_handle, &cards);
     let source = Source::find(network_boot.as_mut(), console)?;
     let settings = Source::settings(source.as_ref())?;
     show_settings(&settings, source.as_ref(), console);
-    let lease = network_boot.and_then(|boot| boot.lease);
+    let lease = network_boot.and_then(|boot| boot.lease());
 
     let disk = target::choose(settings.disk, &boot_device, console)?;
     target::confirm(&settings, &disk, clock, console)?;

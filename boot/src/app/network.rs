@@ -13,7 +13,7 @@ use ironcast_receiver_nostd::settings::Settings;
 use super::clock::{self, Clock, Nap};
 use super::console::Console;
 use super::failure::Failure;
-use super::lease::Lease;
+use super::network_boot::Lease;
 use super::nic::{Nic, NicInfo};
 
 /// How long one card may wait for a DHCP server before the next card is tried: a switch needs some
