@@ -29,6 +29,7 @@ pub mod disk_identity;
 pub mod engine;
 pub mod image;
 pub mod link;
+pub mod load_options;
 pub mod settings;
 pub mod smbios;
 pub mod target;

@@ -193,6 +193,20 @@ pub fn test_medium() -> Result<PathBuf, LabError> {
     built_file("IRONCAST_MEDIUM", "image/test-medium.img", command)
 }
 
+/// A boot loader by its path in Debian's packages `ipxe` and `grub-efi-amd64-bin`, which are
+/// unpacked below `IRONCAST_LOADERS`, or where `cargo xtask setup` leaves them.
+///
+/// # Errors
+/// [`LabError::MissingFile`] if it is not there.
+pub fn boot_loader(path: &str) -> Result<PathBuf, LabError> {
+    let folder = env::var_os("IRONCAST_LOADERS").map(PathBuf::from);
+    let remedy = "`cargo xtask setup` fetches it, or set IRONCAST_LOADERS to its folder";
+    existing(
+        folder.unwrap_or_else(|| cached("boot-loaders")).join(path),
+        remedy,
+    )
+}
+
 fn built_file(variable: &str, in_target: &str, command: &str) -> Result<PathBuf, LabError> {
     let path = env::var_os(variable).map_or_else(
         || {
@@ -231,17 +245,20 @@ fn our_program(name: &str) -> Result<PathBuf, LabError> {
 /// One of the newer stock programs.
 fn newer_program(name: &str) -> Result<PathBuf, LabError> {
     let folder = env::var_os("IRONCAST_NEWER_DIR").map(PathBuf::from);
-    let in_cache = || {
-        let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
-        home.join(".cache/ironcast/newer-udpcast/bin")
-    };
+    let in_cache = || cached("newer-udpcast/bin");
     existing(
         folder.unwrap_or_else(in_cache).join(name),
         "`cargo xtask setup` fetches it, or set IRONCAST_NEWER_DIR to its folder",
     )
 }
 
-fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf, LabError> {
+/// Where `cargo xtask setup` leaves what it fetches.
+pub(crate) fn cached(name: &str) -> PathBuf {
+    let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
+    home.join(".cache/ironcast").join(name)
+}
+
+pub(crate) fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf, LabError> {
     if path.is_file() {
         return Ok(path);
     }

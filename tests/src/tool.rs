@@ -16,6 +16,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("lzop", "lzop"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.vfat", "dosfstools"),
+    ("mcopy", "mtools"),
+    ("mmove", "mtools"),
     ("nft", "nftables"),
     ("nsenter", "util-linux"),
     ("openssl", "openssl"),

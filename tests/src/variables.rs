@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::LabError;
 use crate::process::run;
+use crate::programs::{cached, existing};
 
 /// Writes the variables in `blank` to `file` with `changes`, which are options of `virt-fw-vars`.
 ///
@@ -50,19 +51,9 @@ pub fn boot_by_http(blank: &Path, file: &Path) -> Result<(), LabError> {
 
 /// `IRONCAST_VIRT_FW_VARS`, or where `cargo xtask setup` leaves it.
 fn virt_fw_vars() -> Result<PathBuf, LabError> {
-    let path = env::var_os("IRONCAST_VIRT_FW_VARS").map_or_else(
-        || {
-            let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
-            home.join(".cache/ironcast/virt-firmware/bin/virt-fw-vars")
-        },
-        PathBuf::from,
-    );
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(LabError::MissingFile {
-        path,
-        remedy: "`cargo xtask setup` fetches it, or set IRONCAST_VIRT_FW_VARS to where it is"
-            .to_owned(),
-    })
+    let path = env::var_os("IRONCAST_VIRT_FW_VARS").map(PathBuf::from);
+    existing(
+        path.unwrap_or_else(|| cached("virt-firmware/bin/virt-fw-vars")),
+        "`cargo xtask setup` fetches it, or set IRONCAST_VIRT_FW_VARS to where it is",
+    )
 }

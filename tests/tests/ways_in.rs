@@ -12,20 +12,26 @@ use ironcast_tests::Kind::Ours;
 use ironcast_tests::room::{RECEIVE, Room, TURN, UNATTENDED, demand_ok, demand_written};
 use ironcast_tests::signing::{self, SigningKey};
 use ironcast_tests::{
-    Architecture, Board, DiskKind, LabError, Machine, MachineBuilder, PxeSettings, Running, gate,
-    image, ironcast_efi, pxe, test_medium, variables,
+    Architecture, Board, BootOrder, DiskKind, LabError, Machine, MachineBuilder, PxeSettings,
+    Running, boot_loader, gate, image, ironcast_efi, pxe, test_medium, variables,
 };
 
 /// Bytes of the disks.
 const DISK: u64 = 64 << 20;
 
-/// Images the machine's disk, which `attach` attaches, and compares it with what was sent.
-fn image_disk(room: &Room, attach: impl FnOnce(&Path) -> MachineBuilder) -> Result<(), LabError> {
+/// Images the machine's disk, which `attach` attaches, and compares it with what was sent. The
+/// machine has to find its settings in `source`.
+fn image_disk(
+    room: &Room,
+    source: &str,
+    attach: impl FnOnce(&Path) -> MachineBuilder,
+) -> Result<(), LabError> {
     let image = room.small_image()?;
     let disk = room.disk("disk", DISK)?;
     let mut sending = room.send(Ours, &image, 1)?;
     let mut machine = room.start(attach(&disk))?;
     let mut check = || {
+        machine.wait_for_serial(&format!("ironcast: settings of {source}: "), RECEIVE)?;
         demand_ok(&mut machine, RECEIVE)?;
         sending.wait_success(Duration::from_secs(30))?;
         machine.wait_off(Duration::from_secs(30))?;
@@ -40,7 +46,7 @@ fn arm_machine(kind: DiskKind) -> Result<(), LabError> {
     let settings = PxeSettings::ironcast(&ironcast_efi(Architecture::X86_64)?, UNATTENDED)
         .ironcast_for_arm(&ironcast_efi(Architecture::Aarch64)?);
     let room = Room::serving(&settings)?;
-    image_disk(&room, |disk| {
+    image_disk(&room, "tftp://10.77.0.1/ironcast.conf", |disk| {
         let machine = Machine::builder("machine").board(Board::Arm);
         machine.memory(128).disk(disk, kind)
     })
@@ -79,7 +85,8 @@ fn secure_room(spoil: impl FnOnce(&mut Vec<u8>)) -> Result<(Room, MachineBuilder
 fn secure_boot_starts_what_is_signed() -> Result<(), LabError> {
     let _places = gate::take(1, TURN)?;
     let (room, machine) = secure_room(|_| {})?;
-    image_disk(&room, |disk| machine.disk(disk, VirtioBlk))
+    let source = "tftp://10.77.0.1/ironcast.conf";
+    image_disk(&room, source, |disk| machine.disk(disk, VirtioBlk))
 }
 
 /// The firmware fetches the program and then refuses it.
@@ -125,7 +132,7 @@ fn usb_stick(board: Board) -> Result<(), LabError> {
     let room = Room::serving(&PxeSettings::default())?;
     let (medium, stick) = (test_medium()?, room.path("stick"));
     fs::copy(&medium, &stick).map_err(|e| LabError::io("copy the medium", e))?;
-    image_disk(&room, |disk| {
+    image_disk(&room, r"\EFI\BOOT\ironcast.conf", |disk| {
         let machine = Machine::builder("machine").board(board);
         machine.disk(&stick, Usb).disk(disk, VirtioBlk)
     })?;
@@ -161,7 +168,8 @@ fn http_boot() -> Result<(), LabError> {
     let _places = gate::take(1, TURN)?;
     let (room, machine) = http_room()?;
     let server = pxe::serve_by_http(&room.server, &room.path("tftp"), room.folder.path())?;
-    image_disk(&room, |disk| machine.disk(disk, VirtioBlk))?;
+    let source = "http://10.77.0.1/net/ironcast.conf/default";
+    image_disk(&room, source, |disk| machine.disk(disk, VirtioBlk))?;
     // Its own settings are asked for before everybody's.
     let own = "GET /net/ironcast.conf/52-54-00-";
     match server.log().contains(own) {
@@ -201,4 +209,76 @@ http.server.ThreadingHTTPServer(('', 80), Handler).serve_forever()
         image::demand_untouched(&disk)
     };
     check().map_err(|error| room.explain(error, &[&machine], &[&server]))
+}
+
+/// What a boot loader's menu says, in place of any file with settings.
+const WORDS: &str = "disk=auto confirm=no then=poweroff";
+
+/// A machine that netboots a boot loader, which reads a script and starts the program.
+fn by_loader(loader: &str, script: (&str, &str)) -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let (name, text) = script;
+    let settings = PxeSettings {
+        boot_file: "loader.efi".to_owned(),
+        ..PxeSettings::default()
+    };
+    let settings = settings
+        .file("loader.efi", &boot_loader(loader)?)
+        .file("ironcast.efi", &ironcast_efi(Architecture::X86_64)?)
+        .text(name, text)
+        // iPXE asks once more, and is to have the script then.
+        .option("--dhcp-match=set:ipxe,175")
+        .option(&format!("--dhcp-boot=tag:ipxe,{name}"));
+    let room = Room::serving(&settings)?;
+    image_disk(&room, "the load options", |disk| {
+        Machine::builder("machine").disk(disk, VirtioBlk)
+    })
+}
+
+fn ipxe(loader: &str) -> Result<(), LabError> {
+    let script = format!("#!ipxe\nchain ironcast.efi {WORDS}\n");
+    by_loader(loader, ("boot.ipxe", &script))
+}
+
+#[test]
+fn ipxe_with_the_firmwares_driver() -> Result<(), LabError> {
+    ipxe("usr/lib/ipxe/snponly.efi")
+}
+
+#[test]
+fn ipxe_with_all_drivers() -> Result<(), LabError> {
+    ipxe("boot/ipxe.efi")
+}
+
+#[test]
+fn grub_chainloader() -> Result<(), LabError> {
+    let script = format!("chainloader /ironcast.efi {WORDS}\nboot\n");
+    by_loader(
+        "usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi",
+        ("grub/grub.cfg", &script),
+    )
+}
+
+/// The medium again, but where the firmware doesn't find the program.
+#[test]
+fn uefi_shell() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::serving(&PxeSettings::default())?;
+    let (stick, script) = (room.path("stick"), room.path("startup.nsh"));
+    let failed = |e| LabError::io("make a medium with a script", e);
+    fs::copy(test_medium()?, &stick).map_err(failed)?;
+    fs::write(&script, format!("FS0:\\tools\\BOOTX64.EFI {WORDS}\r\n")).map_err(failed)?;
+    let partition = format!("{}@@1M", stick.display());
+    let script = script.display().to_string();
+    for (tool, words) in [
+        ("mmove", ["::/EFI/BOOT", "::/tools"]),
+        ("mcopy", [script.as_str(), "::/startup.nsh"]),
+    ] {
+        room.server
+            .run(tool, &["-i", &partition, words[0], words[1]])?;
+    }
+    image_disk(&room, "the load options", |disk| {
+        let machine = Machine::builder("machine").boot_order(BootOrder::DisksOnly);
+        machine.disk(&stick, Usb).disk(disk, VirtioBlk)
+    })
 }

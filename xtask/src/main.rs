@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod boot_loaders;
 mod core_library;
 mod demo;
 mod disk_image;

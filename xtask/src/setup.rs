@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use ironcast_tests::find_tool;
 
-use crate::{apt, fuzz, newer, run, virt_firmware};
+use crate::{apt, boot_loaders, fuzz, newer, run, virt_firmware};
 
 /// Settings of `cargo xtask setup`.
 #[derive(Args)]
@@ -131,6 +131,7 @@ pub(crate) fn provide(purposes: &[Purpose]) -> Result<()> {
     if purposes.contains(&Purpose::Test) {
         newer::provide()?;
         virt_firmware::provide()?;
+        boot_loaders::provide()?;
     }
     if purposes.contains(&Purpose::Fuzz) {
         fuzz::provide()?;

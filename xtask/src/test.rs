@@ -11,7 +11,9 @@ use ironcast_tests::room::UNATTENDED;
 use crate::efi::Arch;
 use crate::run::{command, run as run_command};
 use crate::setup;
-use crate::{efi, embedded, fuzz, image, licences, newer, paths, style, virt_firmware};
+use crate::{
+    boot_loaders, efi, embedded, fuzz, image, licences, newer, paths, style, virt_firmware,
+};
 
 /// Settings of `cargo xtask test`.
 #[derive(Args)]
@@ -101,6 +103,7 @@ impl Stage {
                 test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
                 test.env("IRONCAST_OS_IMAGE", paths::image());
                 test.env("IRONCAST_MEDIUM", paths::test_medium());
+                test.env("IRONCAST_LOADERS", boot_loaders::folder());
                 test.env("IRONCAST_VIRT_FW_VARS", virt_firmware::program());
                 run_command(&mut test)
             }

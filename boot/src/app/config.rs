@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use ironcast_receiver_nostd::load_options;
 use ironcast_receiver_nostd::settings::{self, Confirm, Settings, Then};
 use uefi::boot;
 use uefi::proto::device_path::media::FilePath;
@@ -17,6 +18,7 @@ use uefi::proto::media::file::{File, FileAttribute, FileMode};
 use uefi::proto::media::fs::SimpleFileSystem;
 use uefi::{CString16, Status};
 
+use super::clock::Clock;
 use super::console::Console;
 use super::failure::Failure;
 use super::firmware;
@@ -47,6 +49,7 @@ impl Source {
     /// count.
     pub(crate) fn find(
         network: Option<&mut NetworkBoot>,
+        clock: &Clock,
         console: &mut Console,
     ) -> Result<Option<Self>, Failure> {
         let local = match load_options() {
@@ -54,7 +57,7 @@ impl Source {
             options => options,
         };
         match (local, network) {
-            (None, Some(network)) => on_the_server(network, console),
+            (None, Some(network)) => on_the_server(network, clock, console),
             (local, _) => Ok(local),
         }
     }
@@ -88,28 +91,24 @@ impl Source {
 }
 
 /// The words after the program's name in a boot entry, a shell, or a boot loader's menu.
-///
-/// Firmwares put things of their own there, text or not, when nobody has set anything. So a text is
-/// taken for settings if any word of it looks like one; then all of it has to be.
 fn load_options() -> Option<Source> {
     let image = firmware::open_shared::<LoadedImage>(boot::image_handle())?;
-    let units: Vec<u16> = image
-        .load_options_as_bytes()?
+    let bytes = image.load_options_as_bytes()?;
+    let units: Vec<u16> = bytes
         .chunks_exact(2)
         .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
         .take_while(|&unit| unit != 0)
         .collect();
-    let text = String::from_utf16(&units).ok()?;
-    let mut words = text.trim();
-    // A shell gives the program's own name as the first word.
-    if let Some((first, rest)) = words.split_once(char::is_whitespace)
-        && first.to_ascii_lowercase().ends_with(".efi")
-    {
-        words = rest;
-    }
-    words.contains('=').then(|| Source {
-        text: words.to_owned(),
-        name: "the load options".to_owned(),
+    // UTF-16 is what everybody gives, but who makes boot entries may put bytes of ASCII there.
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    let ascii = bytes.iter().all(is_text).then(|| bytes.to_vec());
+    let texts = [
+        ascii.and_then(|bytes| String::from_utf8(bytes).ok()),
+        String::from_utf16(&units).ok(),
+    ];
+    texts.iter().flatten().find_map(|text| {
+        let words = load_options::settings(text)?;
+        Source::new(words.to_owned(), "the load options".to_owned())
     })
 }
 
@@ -187,14 +186,18 @@ fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>>
 ///
 /// Most servers keep files in folders, where one name can't be both: there the file for all is
 /// `ironcast.conf/default` beside the machines' own.
-fn on_the_server(boot: &mut NetworkBoot, console: &mut Console) -> Result<Option<Source>, Failure> {
+fn on_the_server(
+    boot: &mut NetworkBoot,
+    clock: &Clock,
+    console: &mut Console,
+) -> Result<Option<Source>, Failure> {
     let [a, b, c, d, e, f] = boot.mac();
     let own = format!("{FILE}/{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}");
     for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
         let Some(place) = boot.place(&name) else {
             return Ok(None);
         };
-        match boot.fetch(&name) {
+        match boot.fetch(&name, clock) {
             Ok(contents) => {
                 let text = String::from_utf8_lossy(&contents).into_owned();
                 let source = Source::new(text, place);

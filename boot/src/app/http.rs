@@ -25,6 +25,7 @@ use uefi_raw::protocol::network::http::{
     HttpVersion,
 };
 
+use super::clock::Clock;
 use super::firmware::{self, Path};
 use super::network_boot::{FetchError, LARGEST_FILE};
 
@@ -84,16 +85,17 @@ impl HttpClient {
     }
 
     /// Fetches the file `name` out of the folder of the file that was booted.
-    pub(crate) fn fetch(&self, name: &str) -> Result<Vec<u8>, FetchError> {
+    pub(crate) fn fetch(&self, name: &str, clock: &Clock) -> Result<Vec<u8>, FetchError> {
         let host = BootUrl::parse(&self.url).map_or("", |url| url.host());
-        let mut connection = Connection::open(self.card, self.address)?;
+        let mut connection = Connection::open(self.card, self.address, clock)?;
         connection.send_request(&self.place(name), host)?;
         connection.receive_file()
     }
 }
 
 /// A connection of the firmware's HTTP client.
-struct Connection {
+struct Connection<'c> {
+    clock: &'c Clock,
     binding: ScopedProtocol<HttpBinding>,
     child: Handle,
     /// There until the child is destroyed.
@@ -102,8 +104,12 @@ struct Connection {
     done: Option<Event>,
 }
 
-impl Connection {
-    fn open(card: Handle, mut address: HttpV4AccessPoint) -> Result<Self, FetchError> {
+impl<'c> Connection<'c> {
+    fn open(
+        card: Handle,
+        mut address: HttpV4AccessPoint,
+        clock: &'c Clock,
+    ) -> Result<Self, FetchError> {
         const GONE: FetchError = FetchError::Failed(Status::NOT_FOUND);
         let mut binding = firmware::open_shared::<HttpBinding>(card).ok_or(GONE)?;
         let child = binding.create_child().map_err(failed)?;
@@ -111,6 +117,7 @@ impl Connection {
         // is after the child that knows of it is destroyed.
         let done = unsafe { boot::create_event(EventType::empty(), Tpl::CALLBACK, None, None) };
         let mut connection = Self {
+            clock,
             http: firmware::open_shared::<Http>(child),
             binding,
             child,
@@ -204,7 +211,8 @@ impl Connection {
             message,
         };
         start(http, &mut token).map_err(failed)?;
-        for _ in 0..ANSWER.as_micros() / POLL.as_micros() {
+        let deadline = self.clock.now() + ANSWER;
+        while self.clock.now() < deadline {
             // It has news or it hasn't; whether all is done shows at the event.
             let _ = http.poll();
             if boot::check_event(done) == Ok(true) {
@@ -219,7 +227,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for Connection<'_> {
     fn drop(&mut self) {
         self.http = None;
         // Should it fail, the firmware keeps an idle connection.

@@ -73,7 +73,7 @@ fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then
     let boot_device = boot_handle.map(Path::of).unwrap_or_default();
     let cards = nic::find(&boot_device);
     let mut network_boot = NetworkBoot::find(boot_handle, &cards);
-    let source = Source::find(network_boot.as_mut(), console)?;
+    let source = Source::find(network_boot.as_mut(), clock, console)?;
     let settings = Source::settings(source.as_ref())?;
     show_settings(&settings, source.as_ref(), console);
     let lease = network_boot.and_then(|boot| boot.lease());

@@ -13,6 +13,7 @@ use ironcast_receiver_nostd::dhcp_answer::DhcpAnswer;
 use ironcast_receiver_nostd::settings::AddressSource;
 use uefi::{Handle, Status};
 
+use super::clock::Clock;
 use super::http::HttpClient;
 use super::nic::NicInfo;
 use super::pxe::PxeClient;
@@ -90,10 +91,10 @@ impl NetworkBoot {
     }
 
     /// Fetches the file `name` from the boot server, out of the folder of the file that was booted.
-    pub(crate) fn fetch(&mut self, name: &str) -> Result<Vec<u8>, FetchError> {
+    pub(crate) fn fetch(&mut self, name: &str, clock: &Clock) -> Result<Vec<u8>, FetchError> {
         match &mut self.client {
             Client::Pxe(client) => client.fetch(name),
-            Client::Http(client) => client.fetch(name),
+            Client::Http(client) => client.fetch(name, clock),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The firmware's network card as a device of smoltcp.
 //!
 //! The card is opened exclusively, which takes it away from the firmware's own network stack: that
-//! would steal frames otherwise. Drivers keep a frame's memory until they say that it was sent, so
-//! the frames to be sent have memory of their own, which is touched again only after that.
+//! would steal frames otherwise. A boot loader that started this program may have done so already:
+//! then the card is used beside it, since it does nothing meanwhile. Drivers keep a frame's memory
+//! until they say that it was sent, so the frames to be sent have memory of their own, which is
+//! touched again only after that.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -112,10 +114,8 @@ struct Transmit {
 impl Nic {
     /// Takes the card away from the firmware and starts it.
     pub(crate) fn open(info: &NicInfo) -> Result<Self, NicError> {
-        let network = boot::open_protocol_exclusive::<SimpleNetwork>(info.handle)
-            .map_err(|error| NicError::InUse(error.status()))?;
         let mut nic = Self {
-            network,
+            network: take(info.handle)?,
             received: Pages::allocate(RECEIVE_BUFFER)?,
             transmit: Transmit::allocate()?,
             groups: alloc::vec![ALL_HOSTS],
@@ -179,6 +179,18 @@ impl Nic {
             .network
             .receive_filters(basic, ReceiveFlags::empty(), true, None);
     }
+}
+
+/// Opens the card exclusively, or beside the boot loader that has it.
+///
+/// iPXE and GRUB keep the card while the program that they have started runs. iPXE offers it anew
+/// below, but some versions hang when that is taken away from the firmware.
+fn take(card: Handle) -> Result<ScopedProtocol<SimpleNetwork>, NicError> {
+    boot::open_protocol_exclusive::<SimpleNetwork>(card).or_else(|error| {
+        let status = error.status();
+        let held = (status == Status::ACCESS_DENIED).then(|| firmware::open_shared(card));
+        held.flatten().ok_or(NicError::InUse(status))
+    })
 }
 
 impl Drop for Nic {

@@ -41,6 +41,8 @@ pub enum BootOrder {
     DisksFirst,
     /// The network, then the disks.
     NetworkFirst,
+    /// Only the disks, and then the firmware's own shell.
+    DisksOnly,
 }
 
 #[derive(Debug, Clone)]
@@ -237,14 +239,18 @@ impl MachineBuilder {
         let index = self.first_boot_index()
             + match self.order {
                 BootOrder::NetworkFirst => 0,
-                BootOrder::DisksFirst => self.disks.len(),
+                BootOrder::DisksFirst | BootOrder::DisksOnly => self.disks.len(),
             };
+        let boot = match self.order {
+            BootOrder::DisksOnly => String::new(),
+            _ => format!(",bootindex={index}"),
+        };
         let name = tap.name();
         Ok(vec![
             "-netdev".to_owned(),
             format!("tap,id=net0,ifname={name},script=no,downscript=no"),
             "-device".to_owned(),
-            format!("{device},netdev=net0,mac={mac},bootindex={index}"),
+            format!("{device},netdev=net0,mac={mac}{boot}"),
         ])
     }
 
@@ -257,7 +263,7 @@ impl MachineBuilder {
         let first = self.first_boot_index()
             + match self.order {
                 BootOrder::NetworkFirst => 1,
-                BootOrder::DisksFirst => 0,
+                BootOrder::DisksFirst | BootOrder::DisksOnly => 0,
             };
         let mut args = Vec::new();
         for (kind, controller) in [
