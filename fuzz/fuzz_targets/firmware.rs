@@ -5,8 +5,9 @@
 use ironcast_receiver_nostd::contents::{Contents, MAX_VOLUMES, START_LEN};
 use ironcast_receiver_nostd::dhcp_answer::DhcpAnswer;
 use ironcast_receiver_nostd::disk_identity::DiskIdentity;
+use ironcast_receiver_nostd::gpt::{Header, SECTOR_SIZES};
 use ironcast_receiver_nostd::settings::{Conditions, Settings};
-use ironcast_receiver_nostd::{image, smbios};
+use ironcast_receiver_nostd::{image, mbr, smbios};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -42,7 +43,24 @@ fn read_words(choice: u8, bytes: &[u8]) {
             }
         }
         _ => {
-            let _ = image::needed(bytes);
+            look_at_image(bytes);
+        }
+    }
+}
+
+/// What an image's first bytes say of its disk, and a table that is made right for another.
+fn look_at_image(bytes: &[u8]) {
+    let _ = image::needed(bytes, None);
+    mbr::protect(&mut bytes.to_vec(), u64::MAX);
+    for size in SECTOR_SIZES {
+        let _ = image::needed(bytes, Some(size));
+        let Ok(Some(header)) = Header::primary(bytes, size) else {
+            continue;
+        };
+        let _ = header.check_array(bytes);
+        let disk = header.disk_len().unwrap_or(u64::MAX);
+        if let Ok(fitted) = header.fitted_to(disk.saturating_mul(2)) {
+            assert!(fitted.array().end <= fitted.backup().array().start);
         }
     }
 }

@@ -1,22 +1,25 @@
 //! What the first bytes of an image say about the disk that they were made for.
 //!
-//! A disk that is too small should be refused while it is untouched, and the stream's length is not
-//! known until it ends. Most images begin with a partition table, which tells. One without a table
-//! tells nothing, and is found too large only when the disk is full.
+//! A disk that is too small or has sectors of another size should be refused while it is untouched,
+//! and the stream's length is not known until it ends. Most images begin with a partition table,
+//! which tells. One without a table tells nothing, and is found too large only when the disk is
+//! full.
 
 use core::fmt;
 
-/// Sector sizes that a GUID partition table can be written for, in bytes.
-const SECTOR_SIZES: [usize; 2] = [512, 4096];
+use crate::gpt::{Header, SECTOR_SIZES};
+use crate::mbr;
 
 /// Bytes from the start of an image that [`needed`] looks at.
 pub const START_LEN: usize = 8192;
 
-/// How large a disk an image needs.
+/// What disk an image needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needed {
     /// Bytes, at the least.
     pub bytes: u64,
+    /// Bytes of its sectors; `None` if any will do.
+    pub sector_size: Option<u32>,
     /// What says so.
     pub table: Table,
 }
@@ -41,107 +44,44 @@ impl fmt::Display for Table {
 
 /// Looks for a partition table in the first bytes of an image, of which [`START_LEN`] are enough.
 ///
+/// An image can have a GUID partition table for each size of sectors; then the one for sectors of
+/// `disk_sector_size` bytes, if that is known, speaks for it.
+///
 /// `None` if there is none, or none that makes sense: nothing is known of the disk then.
 #[must_use]
-pub fn needed(start: &[u8]) -> Option<Needed> {
-    gpt(start).or_else(|| mbr(start))
-}
-
-mod gpt_field {
-    use core::ops::Range;
-
-    pub(super) const SIGNATURE: Range<usize> = 0..8;
-    pub(super) const HEADER_SIZE: Range<usize> = 12..16;
-    pub(super) const HEADER_CRC32: Range<usize> = 16..20;
-    pub(super) const ALTERNATE_LBA: Range<usize> = 32..40;
-    /// Where the fields of the first revision end.
-    pub(super) const END: usize = 92;
+pub fn needed(start: &[u8], disk_sector_size: Option<u32>) -> Option<Needed> {
+    gpt(start, disk_sector_size).or_else(|| mbr(start))
 }
 
 /// The table's second copy is in the disk's last sector, which the header names.
-fn gpt(start: &[u8]) -> Option<Needed> {
-    SECTOR_SIZES.iter().find_map(|&sector| {
-        let header = start.get(sector..sector.checked_mul(2)?)?;
-        let alternate = alternate_lba(header)?;
-        let bytes = alternate.checked_add(1)?.checked_mul(sector as u64)?;
-        Some(Needed {
-            bytes,
-            table: Table::Gpt,
+fn gpt(start: &[u8], disk_sector_size: Option<u32>) -> Option<Needed> {
+    disk_sector_size
+        .into_iter()
+        .chain(SECTOR_SIZES)
+        .find_map(|sector_size| {
+            let header = Header::primary(start, sector_size).ok().flatten()?;
+            Some(Needed {
+                bytes: header.disk_len()?,
+                sector_size: Some(sector_size),
+                table: Table::Gpt,
+            })
         })
-    })
 }
 
-fn alternate_lba(header: &[u8]) -> Option<u64> {
-    if header.get(gpt_field::SIGNATURE)? != b"EFI PART" {
-        return None;
-    }
-    let size = usize::try_from(u32_at(header, gpt_field::HEADER_SIZE)?).ok()?;
-    if size < gpt_field::END {
-        return None;
-    }
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(header.get(..gpt_field::HEADER_CRC32.start)?);
-    crc.update(&[0; 4]);
-    crc.update(header.get(gpt_field::HEADER_CRC32.end..size)?);
-    if crc.finalize() != u32_at(header, gpt_field::HEADER_CRC32)? {
-        return None;
-    }
-    let bytes = header.get(gpt_field::ALTERNATE_LBA)?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
-}
-
-mod mbr_field {
-    use core::ops::Range;
-
-    pub(super) const PARTITIONS: Range<usize> = 446..510;
-    pub(super) const SIGNATURE: Range<usize> = 510..512;
-
-    pub(super) const PARTITION_LEN: usize = 16;
-    pub(super) const STATUS: usize = 0;
-    pub(super) const TYPE: usize = 4;
-    pub(super) const FIRST_LBA: Range<usize> = 8..12;
-    pub(super) const SECTORS: Range<usize> = 12..16;
-}
-
-/// Type of the partition that keeps older programs away from a GUID partition table. Its length is
-/// often more than the disk's.
-const PROTECTIVE: u8 = 0xee;
-
-/// The end of the last partition. File systems begin with a sector of the same signature but with
-/// program code where the table would be, so a table with an impossible entry counts as none.
+/// The end of the last partition.
 fn mbr(start: &[u8]) -> Option<Needed> {
-    if start.get(mbr_field::SIGNATURE)? != [0x55, 0xaa] {
-        return None;
-    }
-    let mut sectors = 0;
-    for entry in start
-        .get(mbr_field::PARTITIONS)?
-        .chunks_exact(mbr_field::PARTITION_LEN)
-    {
-        let status = *entry.get(mbr_field::STATUS)?;
-        if status != 0 && status != 0x80 {
-            return None;
-        }
-        let kind = *entry.get(mbr_field::TYPE)?;
-        if kind != 0 && kind != PROTECTIVE {
-            let first = u64::from(u32_at(entry, mbr_field::FIRST_LBA)?);
-            let count = u64::from(u32_at(entry, mbr_field::SECTORS)?);
-            sectors = (first + count).max(sectors);
-        }
-    }
-    (sectors > 0).then_some(Needed {
-        bytes: sectors * 512,
+    Some(Needed {
+        bytes: mbr::disk_len(start)?,
+        sector_size: None,
         table: Table::Mbr,
     })
-}
-
-fn u32_at(bytes: &[u8], field: core::ops::Range<usize>) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(field)?.try_into().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PROTECTIVE: u8 = 0xee;
 
     fn with_mbr(entries: [(u8, u8, u32, u32); 4]) -> [u8; START_LEN] {
         let mut start = [0; START_LEN];
@@ -157,28 +97,45 @@ mod tests {
         start
     }
 
-    fn with_gpt(sector: usize, alternate: u64) -> [u8; START_LEN] {
-        let mut start = with_mbr([
-            (0, PROTECTIVE, 1, u32::MAX),
-            (0, 0, 0, 0),
-            (0, 0, 0, 0),
-            (0, 0, 0, 0),
-        ]);
-        let header = &mut start[sector..sector + 92];
+    fn add_gpt(start: &mut [u8], sector: u32, alternate: u64) {
+        let header = &mut start[sector as usize..][..92];
         header[..8].copy_from_slice(b"EFI PART");
         header[12..16].copy_from_slice(&92_u32.to_le_bytes());
         header[32..40].copy_from_slice(&alternate.to_le_bytes());
         let crc = crc32fast::hash(header);
         header[16..20].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    fn with_gpt(sector: u32, alternate: u64) -> [u8; START_LEN] {
+        let none = (0, 0, 0, 0);
+        let mut start = with_mbr([(0, PROTECTIVE, 1, u32::MAX), none, none, none]);
+        add_gpt(&mut start, sector, alternate);
         start
     }
 
     #[test]
     fn a_gpt_names_the_last_sector_of_its_disk() {
         for sector in SECTOR_SIZES {
-            let needed = needed(&with_gpt(sector, 99)).unwrap();
-            assert_eq!(needed.bytes, 100 * sector as u64);
-            assert_eq!(needed.table, Table::Gpt);
+            for disk in [None, Some(512), Some(4096), Some(520)] {
+                let needed = needed(&with_gpt(sector, 99), disk).unwrap();
+                assert_eq!(needed.bytes, 100 * u64::from(sector));
+                assert_eq!(needed.sector_size, Some(sector));
+                assert_eq!(needed.table, Table::Gpt);
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_gpts_the_disk_takes_its_own() {
+        let mut start = with_gpt(512, 799);
+        add_gpt(&mut start, 4096, 199);
+        for (disk, bytes, sector) in [
+            (None, 800 * 512, 512),
+            (Some(512), 800 * 512, 512),
+            (Some(4096), 200 * 4096, 4096),
+        ] {
+            let needed = needed(&start, disk).unwrap();
+            assert_eq!((needed.bytes, needed.sector_size), (bytes, Some(sector)));
         }
     }
 
@@ -186,28 +143,31 @@ mod tests {
     fn a_damaged_gpt_says_nothing() {
         let mut start = with_gpt(512, 99);
         start[512 + 32] ^= 1;
-        assert_eq!(needed(&start), None);
-        assert_eq!(needed(&with_gpt(512, u64::MAX)), None, "no such disk");
+        assert_eq!(needed(&start, Some(512)), None);
+        let absurd = with_gpt(512, u64::MAX);
+        assert_eq!(needed(&absurd, None), None, "no such disk");
     }
 
     #[test]
     fn an_mbr_needs_room_for_its_furthest_partition() {
         let none = (0, 0, 0, 0);
         let start = with_mbr([(0x80, 0x83, 2048, 1000), (0, 0x82, 10_000, 5), none, none]);
-        let needed = needed(&start[..512]).unwrap();
+        let needed = needed(&start[..512], Some(4096)).unwrap();
         assert_eq!(needed.bytes, 10_005 * 512);
+        assert_eq!(needed.sector_size, None, "it doesn't say");
         assert_eq!(needed.table, Table::Mbr);
     }
 
     #[test]
     fn what_is_no_table_says_nothing() {
         let none = (0, 0, 0, 0);
-        assert_eq!(needed(&with_mbr([none; 4])), None, "an empty table");
+        let nothing = |start: &[u8]| needed(start, None).is_none();
+        assert!(nothing(&with_mbr([none; 4])), "an empty table");
         let code = (0x66, 0x20, 0x2065_7265, 0x6968);
-        assert_eq!(needed(&with_mbr([(0, 0x0c, 1, 1), code, none, none])), None);
-        assert_eq!(needed(&[0xaa; START_LEN]), None);
+        assert!(nothing(&with_mbr([(0, 0x0c, 1, 1), code, none, none])));
+        assert!(nothing(&[0xaa; START_LEN]));
         for len in [0, 1, 511, 512, 600] {
-            assert_eq!(needed(&with_gpt(512, 99)[..len]), None, "cut off at {len}");
+            assert!(nothing(&with_gpt(512, 99)[..len]), "cut off at {len}");
         }
     }
 }

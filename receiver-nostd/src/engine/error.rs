@@ -196,6 +196,7 @@ mod tests {
             Error::TooSmall {
                 needed: Needed {
                     bytes: 200,
+                    sector_size: None,
                     table: Table::Gpt,
                 },
                 capacity: 100,

@@ -103,7 +103,7 @@ impl<D: Disk> Writer<D> {
     }
 
     fn check_size(&self, start: &[u8]) -> Result<(), Error<D::Error>> {
-        match (self.disk.capacity(), image::needed(start)) {
+        match (self.disk.capacity(), image::needed(start, None)) {
             (Some(capacity), Some(needed)) if needed.bytes > capacity => {
                 Err(Error::TooSmall { needed, capacity })
             }

@@ -12,6 +12,7 @@
 )]
 
 mod disk;
+pub mod gpt;
 mod machine;
 mod network;
 
