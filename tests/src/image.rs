@@ -186,12 +186,28 @@ pub fn demand_equal(expected: &Path, found: &Path) -> Result<(), LabError> {
 /// # Errors
 /// [`LabError::Wrong`] with the first offset that differs, [`LabError::Io`] if one can't be read.
 pub fn demand_starts_with(image: &Path, disk: &Path) -> Result<(), LabError> {
+    demand_starts_with_changed(image, &[], disk)
+}
+
+/// Like [`demand_starts_with`], of an image that is changed first: each of `changes` is an offset
+/// in it, and the bytes that are there instead.
+///
+/// # Errors
+/// The same.
+pub fn demand_starts_with_changed(
+    image: &Path,
+    changes: &[(u64, Vec<u8>)],
+    disk: &Path,
+) -> Result<(), LabError> {
     let (mut expected, mut found) = (open(image)?, open(disk)?);
     let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);
     let mut offset = 0;
     loop {
         let wanted = read_full(&mut expected, &mut ours)
             .map_err(|e| LabError::io(format!("read {}", image.display()), e))?;
+        for change in changes {
+            apply(change, offset, &mut ours[..wanted]);
+        }
         let got = read_full(&mut found, &mut theirs[..wanted])
             .map_err(|e| LabError::io(format!("read {}", disk.display()), e))?;
         let same = ours[..got]
@@ -211,6 +227,18 @@ pub fn demand_starts_with(image: &Path, disk: &Path) -> Result<(), LabError> {
             return Ok(());
         }
         offset += wanted as u64;
+    }
+}
+
+/// Makes a change in the part of an image that begins at `offset`.
+fn apply((start, bytes): &(u64, Vec<u8>), offset: u64, part: &mut [u8]) {
+    for (place, &byte) in (*start..).zip(bytes) {
+        let place = place.checked_sub(offset).map(usize::try_from);
+        if let Some(Ok(place)) = place
+            && let Some(place) = part.get_mut(place)
+        {
+            *place = byte;
+        }
     }
 }
 
@@ -311,6 +339,24 @@ mod tests {
         assert!(demand_equal(&b, &a).is_err());
         assert!(demand_starts_with(&a, &b).is_err());
         demand_starts_with(&b, &a).unwrap();
+    }
+
+    #[test]
+    fn changes_are_made_wherever_they_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        write_random(&a, 200_001, 7).unwrap();
+        write_random(&b, 200_001, 7).unwrap();
+        for offset in [0, 65_535, 65_536, 200_000] {
+            flip(&b, offset);
+        }
+        let bytes = std::fs::read(&b).unwrap();
+        let change = |at: usize, len: usize| (at as u64, bytes[at..at + len].to_vec());
+        let mut changes = vec![change(0, 1), change(65_530, 10), change(200_000, 1)];
+        demand_starts_with_changed(&a, &changes, &b).unwrap();
+        changes.pop();
+        let error = demand_starts_with_changed(&a, &changes, &b).unwrap_err();
+        assert!(error.to_string().ends_with("at byte 200000"), "{error}");
     }
 
     #[test]

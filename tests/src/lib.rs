@@ -15,6 +15,7 @@ pub mod gate;
 pub mod image;
 pub mod lab;
 pub mod machine;
+pub mod partitions;
 pub mod process;
 pub mod programs;
 pub mod pxe;

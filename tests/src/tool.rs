@@ -10,6 +10,7 @@ use crate::LabError;
 const PACKAGES: &[(&str, &str)] = &[
     ("cat", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
+    ("fdisk", "fdisk"),
     ("gzip", "gzip"),
     ("ip", "iproute2"),
     ("lz4", "lz4"),

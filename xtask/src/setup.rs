@@ -74,6 +74,8 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Lab, "util-linux", "unshare"),
     tool(Purpose::Lab, "util-linux", "nsenter"),
     tool(Purpose::Lab, "util-linux", "setpriv"),
+    tool(Purpose::Test, "fdisk", "fdisk"),
+    tool(Purpose::Test, "gdisk", "sgdisk"),
     tool(Purpose::Test, "gzip", "gzip"),
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
