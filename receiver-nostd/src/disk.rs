@@ -3,15 +3,16 @@
 //! A block device of firmware, a file, or a pipe: anything that takes bytes in order. The traits
 //! are those of `embedded-io`, so that drivers written for it fit.
 
-use embedded_io::{Seek, Write};
+use embedded_io::{Read, Seek, Write};
 
 /// Where the image goes.
 ///
 /// The engine writes from position 0 to the end, and seeks only where
-/// [`holds_back_start`](Self::holds_back_start) lets it. Each `write` is given bytes that begin at
-/// a multiple of [`WRITE_SIZE`](crate::engine::WRITE_SIZE) and end at the next one, save three:
-/// what a short write left over; the last one; and, if the ring is so small that the sender's next
-/// slice has no room otherwise, one that ends at a multiple of 4096 bytes.
+/// [`holds_back_start`](Self::holds_back_start) or [`reader`](Self::reader) lets it. Each `write`
+/// is given bytes that begin at a multiple of [`WRITE_SIZE`](crate::engine::WRITE_SIZE) and end at
+/// the next one, save four: what a short write left over; the last one; if the ring is so small
+/// that the sender's next slice has no room otherwise, one that ends at a multiple of 4096 bytes;
+/// and, when all is written, what a partition table needs, in whole sectors.
 ///
 /// An error ends the transfer, `Interrupted` too: try again before it comes to that.
 ///
@@ -32,8 +33,22 @@ pub trait Disk: Write + Seek {
         self.capacity().is_some()
     }
 
-    /// Whether a write would be taken without a wait. While it would not, the engine leaves the
-    /// disk alone and the network is served. Default: always.
+    /// Bytes of a sector, if the disk has any that a partition table could be made for. An image
+    /// whose table is for another size is refused before the first write. Default: none.
+    fn sector_size(&self) -> Option<u32> {
+        None
+    }
+
+    /// The disk as something that can be read, at the position that it is written at, so that what
+    /// was written can be proved. It must not give what it remembers of writes, but what the medium
+    /// has, as far as that is in its hands. It needs `seek`. Default: it can't be read, and what is
+    /// written there stays unproved.
+    fn reader(&mut self) -> Option<&mut dyn Read<Error = Self::Error>> {
+        None
+    }
+
+    /// Whether a write or a read would be taken without a wait. While it would not, the engine
+    /// leaves the disk alone and the network is served. Default: always.
     ///
     /// # Errors
     /// What became of an earlier write that goes on when `write` has returned.
@@ -65,6 +80,14 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn holds_back_start(&self) -> bool {
         (**self).holds_back_start()
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        (**self).sector_size()
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read<Error = Self::Error>> {
+        (**self).reader()
     }
 
     fn is_ready(&mut self) -> Result<bool, Self::Error> {

@@ -10,6 +10,7 @@ use core::str::FromStr;
 
 pub use crate::disk_choice::{Conditions, DiskChoice, DiskKind};
 use crate::engine::Decompress;
+pub use crate::engine::{Gpt, OnFailure};
 
 /// What an operator can set, with its defaults. Texts are borrowed from the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,16 @@ pub struct Settings<'a> {
     pub confirm: Confirm,
     /// `dry-run=`: whether everything is done but to write. Default: no.
     pub dry_run: bool,
+    /// `verify=`: whether what was written is read back and compared. Default yes.
+    pub verify: bool,
+    /// `gpt=`: what becomes of the image's GUID partition table. Default: it is made right for the
+    /// disk.
+    pub gpt: Gpt,
+    /// `guid=`: whose GUIDs the disk and its partitions get. Default: the image's.
+    pub guid: Guid,
+    /// `on-failure=`: what becomes of a disk that did not get the whole image. Default: it is
+    /// cleared.
+    pub on_failure: OnFailure,
     /// `then=`: what to do after success. Default: restart.
     pub then: Then,
 }
@@ -48,6 +59,10 @@ impl Default for Settings<'_> {
             decompress: Decompress::Auto,
             confirm: Confirm::No,
             dry_run: false,
+            verify: true,
+            gpt: Gpt::default(),
+            guid: Guid::default(),
+            on_failure: OnFailure::default(),
             then: Then::Reboot,
         }
     }
@@ -59,8 +74,8 @@ impl<'a> Settings<'a> {
     /// comment.
     ///
     /// # Errors
-    /// The first word that can't be understood, or stands twice in this source. Nothing is taken in
-    /// then.
+    /// The first word that can't be understood, or stands twice in this source; or two that
+    /// contradict each other. Nothing is taken in then.
     pub fn apply(&mut self, text: &'a str) -> Result<(), Error<'a>> {
         let mut settings = *self;
         let mut seen = [false; KEYS.len()];
@@ -69,6 +84,12 @@ impl<'a> Settings<'a> {
             if core::mem::replace(&mut seen[key as usize], true) {
                 return Err(Error::Twice { word });
             }
+        }
+        if settings.gpt == Gpt::Keep && settings.guid == Guid::New {
+            return Err(Error::Contradiction {
+                one: "gpt=keep",
+                other: "guid=new",
+            });
         }
         *self = settings;
         Ok(())
@@ -96,6 +117,28 @@ impl<'a> Settings<'a> {
             Key::Ip => self.ip = value.parse().ok()?,
             Key::LateJoin => self.late_join = yes_or_no(value)?,
             Key::Decompress => self.decompress = Decompress::from_word(value)?,
+            Key::Verify => self.verify = yes_or_no(value)?,
+            Key::Gpt => {
+                self.gpt = match value {
+                    "move" => Gpt::Move,
+                    "keep" => Gpt::Keep,
+                    _ => return None,
+                }
+            }
+            Key::Guid => {
+                self.guid = match value {
+                    "keep" => Guid::Keep,
+                    "new" => Guid::New,
+                    _ => return None,
+                }
+            }
+            Key::OnFailure => {
+                self.on_failure = match value {
+                    "clear" => OnFailure::Clear,
+                    "keep" => OnFailure::Keep,
+                    _ => return None,
+                }
+            }
             Key::Confirm => {
                 self.confirm = match value {
                     "ask" => Confirm::Ask,
@@ -128,11 +171,15 @@ enum Key {
     Decompress,
     Confirm,
     DryRun,
+    Verify,
+    Gpt,
+    Guid,
+    OnFailure,
     Then,
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 9] = [
+const KEYS: [(Key, &str, &str); 13] = [
     (
         Key::Disk,
         "disk",
@@ -154,6 +201,10 @@ const KEYS: [(Key, &str, &str); 9] = [
     ),
     (Key::Confirm, "confirm", "ask or no"),
     (Key::DryRun, "dry-run", "yes or no"),
+    (Key::Verify, "verify", "yes or no"),
+    (Key::Gpt, "gpt", "move or keep"),
+    (Key::Guid, "guid", "keep or new"),
+    (Key::OnFailure, "on-failure", "clear or keep"),
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
 ];
 
@@ -247,6 +298,16 @@ pub enum Confirm {
     Ask,
 }
 
+/// Whose GUIDs the disk and its partitions get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guid {
+    /// Those of the image, which every machine has then.
+    #[default]
+    Keep,
+    /// New ones for each machine.
+    New,
+}
+
 /// What to do after success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Then {
@@ -286,6 +347,13 @@ pub enum Error<'a> {
         /// The second word.
         word: &'a str,
     },
+    /// Two words can't both be followed.
+    Contradiction {
+        /// One of them.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
 }
 
 impl fmt::Display for Error<'_> {
@@ -309,6 +377,12 @@ impl fmt::Display for Error<'_> {
                 write!(
                     f,
                     "setting {word:?} contradicts or repeats an earlier one; give it once"
+                )
+            }
+            Self::Contradiction { one, other } => {
+                write!(
+                    f,
+                    "settings {one:?} and {other:?} contradict each other; leave one out"
                 )
             }
         }
@@ -344,7 +418,8 @@ mod tests {
     fn every_key_of_a_line() {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
-             late-join=yes decompress=zstd dry-run=yes then=poweroff",
+             late-join=yes decompress=zstd dry-run=yes verify=no gpt=move guid=new \
+             on-failure=keep then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -362,6 +437,10 @@ mod tests {
             decompress: Decompress::Only(Compression::Zstd),
             confirm: Confirm::Ask,
             dry_run: true,
+            verify: false,
+            gpt: Gpt::Move,
+            guid: Guid::New,
+            on_failure: OnFailure::Keep,
             then: Then::PowerOff,
         };
         assert_eq!(settings, Ok(expected));
@@ -435,6 +514,10 @@ mod tests {
             "decompress=zst",
             "confirm=yes",
             "dry-run=ask",
+            "verify=ok",
+            "gpt=yes",
+            "guid=random",
+            "on-failure=zero",
             "then=Reboot",
         ] {
             let error = parsed(word).unwrap_err();
@@ -479,6 +562,17 @@ mod tests {
     }
 
     #[test]
+    fn words_that_contradict_each_other_are_errors() {
+        let error = parsed("guid=new gpt=keep").unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("gpt=keep") && text.contains("guid=new"),
+            "{text}"
+        );
+        assert!(parsed("guid=keep gpt=keep").is_ok());
+    }
+
+    #[test]
     fn device_paths_are_taken_as_they_are() {
         let path = "PciRoot(0x0)/Pci(0x4,0x0)/NVMe(0x1,00-00-00-00-00-00-00-00)";
         let word = std::format!("disk={path}");
@@ -512,11 +606,9 @@ mod tests {
         for (key, name, allowed) in KEYS {
             let row = row(name);
             let values = allowed.split([' ', ',']).filter(|word| match key {
-                Key::Decompress | Key::Confirm | Key::DryRun | Key::Then => {
-                    !matches!(*word, "or" | "")
-                }
                 Key::Disk => *word == "auto" || word.contains('='),
-                _ => matches!(*word, "dhcp" | "even"),
+                Key::PortBase | Key::Rendezvous | Key::Ip => matches!(*word, "dhcp" | "even"),
+                _ => !matches!(*word, "or" | ""),
             });
             for value in values {
                 assert!(row.contains(value), "{name}: {value}");
@@ -534,6 +626,13 @@ mod tests {
         assert!(row("dry-run").contains("| `no` |"));
         assert_eq!(defaults.decompress, Decompress::Auto);
         assert!(row("decompress").contains("| `auto` |"));
+        assert!(defaults.verify && row("verify").contains("| `yes` |"));
+        assert_eq!(defaults.gpt, Gpt::Move);
+        assert!(row("gpt").contains("| `move` |"));
+        assert_eq!(defaults.guid, Guid::Keep);
+        assert!(row("guid").contains("| `keep` |"));
+        assert_eq!(defaults.on_failure, OnFailure::Clear);
+        assert!(row("on-failure").contains("| `clear` |"));
         assert!(row("portbase").contains(&std::format!("| `{}` |", defaults.port_base)));
     }
 }

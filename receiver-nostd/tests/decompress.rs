@@ -63,6 +63,8 @@ fn p1_a_compressed_image_arrives_decoded() {
                 hash: blake3::hash(bytes),
                 written: content.len() as u64,
                 disk_hash: blake3::hash(&content),
+                verified: true,
+                table: report.table,
                 format: Format::Compressed(compression),
                 first_slice: 0,
                 lost: 0,

@@ -15,7 +15,7 @@ use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::Engine;
 use ironcast_receiver_nostd::decode::gzip;
-use ironcast_receiver_nostd::engine::{self, Decompress, Event, Memory, Report};
+use ironcast_receiver_nostd::engine::{self, Decompress, DiskOptions, Event, Memory, Report};
 
 use crate::background::{Background, Waker};
 use crate::target::Target;
@@ -170,8 +170,16 @@ pub fn receive(
     let name = target.name().to_owned();
     let disk = Background::start(target).map_err(ReceiveError::Writer)?;
     let waker = disk.waker();
-    let mut engine = Engine::new(protocol, settings.decompress, memory, disk, clock.now())
-        .map_err(ReceiveError::Memory)?;
+    let options = DiskOptions::AS_SENT;
+    let mut engine = Engine::new(
+        protocol,
+        settings.decompress,
+        options,
+        memory,
+        disk,
+        clock.now(),
+    )
+    .map_err(ReceiveError::Memory)?;
     engine.identify(settings.interface.identity(&name));
     let mut transfer = Transfer {
         clock,

@@ -5,7 +5,6 @@
 //! processors.
 
 use std::fs::{self, File};
-use std::path::Path;
 use std::time::Duration;
 
 use ironcast_tests::DiskKind::{Ahci, Nvme, VirtioBlk};
@@ -15,7 +14,7 @@ use ironcast_tests::room::{
     RECEIVE, Room, SMALL, TURN, UNATTENDED, demand_ok, demand_refusal, demand_written, value,
 };
 use ironcast_tests::{
-    Direction, DiskKind, Kind, LabError, Machine, Nic, Program, gate, image, os_image,
+    Direction, DiskKind, Kind, LabError, Machine, Nic, Program, gate, image, os_image, partitions,
 };
 
 /// One machine with one disk, from power-on to switching itself off.
@@ -243,40 +242,6 @@ fn an_image_that_outgrows_the_disk_fails() -> Result<(), LabError> {
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }
 
-/// The firmware's AHCI driver calls a write successful that the disk refused: only reading back
-/// tells.
-#[test]
-fn p1_a_write_that_the_disk_refuses_is_no_success() -> Result<(), LabError> {
-    for kind in [VirtioBlk, Ahci] {
-        let _places = gate::take(1, TURN)?;
-        let room = Room::new(UNATTENDED)?;
-        let image = room.small_image()?;
-        let disk = room.disk("disk", 32 << 20)?;
-        let faults = room.path("faults");
-        let rule = "[inject-error]\nevent = \"pwritev\"\nerrno = \"5\"\nsector = \"16384\"\n";
-        fs::write(&faults, rule).map_err(|e| LabError::io("write the rule for faults", e))?;
-        let faulty = format!("blkdebug:{}:{}", faults.display(), disk.display());
-        let sending = room.send(Ours, &image, 1)?;
-        let machine = Machine::builder("machine").disk(Path::new(&faulty), kind);
-        let mut machine = room.start(machine)?;
-        let mut check = || {
-            demand_refusal(&mut machine, "at sector 16384")?;
-            machine.switch_off();
-            let written = fs::read(&disk).map_err(|e| LabError::io("read the disk", e))?;
-            let starts = written[..8192].iter().any(|&byte| byte != 0);
-            let begun = written[8192..].iter().any(|&byte| byte != 0);
-            match (starts, begun) {
-                (false, true) => Ok(()),
-                _ => Err(LabError::wrong(
-                    "a disk that is bootable, or was not written at all",
-                )),
-            }
-        };
-        check().map_err(|error| room.explain(error, &[&machine], &[&sending]))?;
-    }
-    Ok(())
-}
-
 #[test]
 fn two_disks_without_a_choice_are_left_untouched() -> Result<(), LabError> {
     let _places = gate::take(1, TURN)?;
@@ -361,7 +326,10 @@ fn a_system_boots_from_its_disk_after_the_restart() -> Result<(), LabError> {
         sending.wait_success(Duration::from_secs(30))?;
         machine.wait_for_serial("ironcast-demo login:", Duration::from_secs(180))?;
         machine.switch_off();
-        image::demand_starts_with(&image, &disk)
+        match partitions::demand_installed(&image, &disk, 512)? {
+            true => partitions::demand_right_table(&disk, 512),
+            false => Err(LabError::wrong("the table was not moved")),
+        }
     };
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }

@@ -1,12 +1,12 @@
 //! The disk that is written.
 //!
 //! It is opened exclusively, so that no file system driver of the firmware writes something old
-//! back over it. What was written is read back at once and compared: drivers have been seen to call
-//! writes successful that their disk had refused.
+//! back over it. That a write is called successful says little, since drivers have been seen to
+//! call writes so that their disk had refused: the engine reads everything back.
 
 use core::fmt;
 
-use embedded_io::{ErrorKind, ErrorType, Seek, SeekFrom, Write};
+use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::WRITE_SIZE;
 use uefi::Status;
@@ -29,10 +29,8 @@ pub(crate) struct TargetDisk {
     sector: usize,
     alignment: usize,
     position: u64,
-    /// Memory that every driver can read, for what isn't aligned or doesn't fill a sector.
+    /// Memory that every driver can use, for what isn't aligned or doesn't fill a sector.
     bounce: Pages,
-    /// What is read back.
-    check: Pages,
     /// Whether the old partition table's copy at the end has been looked for.
     cleared: bool,
 }
@@ -52,7 +50,6 @@ impl TargetDisk {
         Ok(Self {
             alignment: (media.io_align() as usize).max(1),
             bounce: Pages::allocate(WRITE_SIZE.max(sector))?,
-            check: Pages::allocate(WRITE_SIZE.max(sector))?,
             medium: media.media_id(),
             block_io,
             bytes,
@@ -79,12 +76,12 @@ impl TargetDisk {
         self.block_io.write_blocks(id, last, block).map_err(at)
     }
 
-    /// Writes whole sectors at the position, and checks them.
+    /// Writes whole sectors at the position.
     fn write_sectors(&mut self, data: &[u8]) -> Result<usize, DiskError> {
         let whole = data.len().min(WRITE_SIZE) / self.sector * self.sector;
         let data = &data[..whole];
         let (id, block) = (self.medium, self.block());
-        let written = if data.as_ptr().addr().is_multiple_of(self.alignment) {
+        let written = if self.is_aligned(data) {
             self.block_io.write_blocks(id, block, data)
         } else {
             let bounce = &mut self.bounce.as_mut_slice()[..whole];
@@ -92,48 +89,70 @@ impl TargetDisk {
             self.block_io.write_blocks(id, block, bounce)
         };
         written.map_err(|error| DiskError::Failed(error.status(), block))?;
-        self.compare(data)?;
         Ok(whole)
     }
 
-    /// Writes a part of the sector that the position is in, which keeps the rest of it, and checks
-    /// it.
+    /// Writes a part of the sector that the position is in, which keeps the rest of it.
     fn write_part(&mut self, data: &[u8]) -> Result<usize, DiskError> {
         let (id, block) = (self.medium, self.block());
-        let start = (self.position % self.sector as u64) as usize;
+        let start = self.load_sector()?;
         let part = data.len().min(self.sector - start);
-        let mut sector = alloc::vec![0; self.sector];
-        self.read(block, self.sector)?;
-        sector.copy_from_slice(&self.check.as_slice()[..self.sector]);
+        let sector = &mut self.bounce.as_mut_slice()[..self.sector];
         sector[start..start + part].copy_from_slice(&data[..part]);
-        let bounce = &mut self.bounce.as_mut_slice()[..self.sector];
-        bounce.copy_from_slice(&sector);
         self.block_io
-            .write_blocks(id, block, bounce)
+            .write_blocks(id, block, sector)
             .map_err(|error| DiskError::Failed(error.status(), block))?;
-        self.compare(&sector)?;
         Ok(part)
     }
 
-    /// Makes sure that the sectors at the position have these contents.
-    fn compare(&mut self, data: &[u8]) -> Result<(), DiskError> {
-        let (block, sector) = (self.block(), self.sector);
-        self.read(block, data.len())?;
-        let check = &self.check.as_slice()[..data.len()];
-        if check == data {
-            return Ok(());
-        }
-        let mut sectors = data.chunks(sector).zip(check.chunks(sector));
-        let same = sectors.position(|(data, check)| data != check).unwrap_or(0);
-        Err(DiskError::Differs(block + same as u64))
+    /// Reads whole sectors at the position.
+    fn read_sectors(&mut self, data: &mut [u8]) -> Result<usize, DiskError> {
+        let whole = data.len().min(WRITE_SIZE) / self.sector * self.sector;
+        let data = &mut data[..whole];
+        let (id, block) = (self.medium, self.block());
+        let read = if self.is_aligned(data) {
+            self.block_io.read_blocks(id, block, data)
+        } else {
+            let bounce = &mut self.bounce.as_mut_slice()[..whole];
+            let read = self.block_io.read_blocks(id, block, bounce);
+            data.copy_from_slice(bounce);
+            read
+        };
+        read.map_err(|error| DiskError::Failed(error.status(), block))?;
+        Ok(whole)
     }
 
-    /// Reads sectors from `block` on.
-    fn read(&mut self, block: u64, bytes: usize) -> Result<(), DiskError> {
-        let check = &mut self.check.as_mut_slice()[..bytes];
+    /// Reads a part of the sector that the position is in.
+    fn read_part(&mut self, data: &mut [u8]) -> Result<usize, DiskError> {
+        let start = self.load_sector()?;
+        let part = data.len().min(self.sector - start);
+        data[..part].copy_from_slice(&self.bounce.as_slice()[start..start + part]);
+        Ok(part)
+    }
+
+    /// Reads the sector that the position is in into `bounce`; where in it the position is.
+    fn load_sector(&mut self) -> Result<usize, DiskError> {
+        let (id, block) = (self.medium, self.block());
+        let sector = &mut self.bounce.as_mut_slice()[..self.sector];
         self.block_io
-            .read_blocks(self.medium, block, check)
-            .map_err(|error| DiskError::Failed(error.status(), block))
+            .read_blocks(id, block, sector)
+            .map_err(|error| DiskError::Failed(error.status(), block))?;
+        Ok((self.position % self.sector as u64) as usize)
+    }
+
+    /// Whether the driver takes memory that begins where this does.
+    fn is_aligned(&self, data: &[u8]) -> bool {
+        data.as_ptr().addr().is_multiple_of(self.alignment)
+    }
+
+    /// Whether whole sectors can be read or written that begin at the position.
+    fn has_whole_sectors(&self, len: usize) -> bool {
+        self.position.is_multiple_of(self.sector as u64) && len >= self.sector
+    }
+
+    /// Bytes from the position to the disk's end.
+    fn left(&self) -> usize {
+        usize::try_from(self.bytes - self.position).unwrap_or(usize::MAX)
     }
 
     /// The sector that the position is in.
@@ -148,14 +167,12 @@ impl ErrorType for TargetDisk {
 
 impl Write for TargetDisk {
     fn write(&mut self, data: &[u8]) -> Result<usize, DiskError> {
-        let left = usize::try_from(self.bytes - self.position).unwrap_or(usize::MAX);
-        let data = &data[..data.len().min(left)];
+        let data = &data[..data.len().min(self.left())];
         if data.is_empty() {
             return Err(DiskError::Full);
         }
         self.clear_old_table()?;
-        let at_sector = self.position.is_multiple_of(self.sector as u64);
-        let written = if at_sector && data.len() >= self.sector {
+        let written = if self.has_whole_sectors(data.len()) {
             self.write_sectors(data)?
         } else {
             self.write_part(data)?
@@ -167,6 +184,22 @@ impl Write for TargetDisk {
     fn flush(&mut self) -> Result<(), DiskError> {
         let flushed = self.block_io.flush_blocks();
         flushed.map_err(|error| DiskError::NotFlushed(error.status()))
+    }
+}
+
+impl Read for TargetDisk {
+    fn read(&mut self, data: &mut [u8]) -> Result<usize, DiskError> {
+        let len = data.len().min(self.left());
+        let data = &mut data[..len];
+        let read = if data.is_empty() {
+            0
+        } else if self.has_whole_sectors(len) {
+            self.read_sectors(data)?
+        } else {
+            self.read_part(data)?
+        };
+        self.position += read as u64;
+        Ok(read)
     }
 }
 
@@ -188,6 +221,14 @@ impl Disk for TargetDisk {
     fn capacity(&self) -> Option<u64> {
         Some(self.bytes)
     }
+
+    fn sector_size(&self) -> Option<u32> {
+        u32::try_from(self.sector).ok()
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read<Error = DiskError>> {
+        Some(self)
+    }
 }
 
 /// Why a disk can't be written.
@@ -201,8 +242,6 @@ pub(crate) enum DiskError {
     Memory(MemoryError),
     /// It refused to read or write at a sector.
     Failed(Status, u64),
-    /// It keeps something else at a sector than what was written there.
-    Differs(u64),
     /// It could not make sure that what was written is kept.
     NotFlushed(Status),
     /// It ends here.
@@ -221,14 +260,11 @@ impl fmt::Display for DiskError {
             Self::InUse(status) => write!(f, "the firmware does not give it away ({status})"),
             Self::Changed => f.write_str("its medium was changed a moment ago"),
             Self::Memory(error) => error.fmt(f),
+            Self::Failed(status @ (Status::NO_MEDIA | Status::MEDIA_CHANGED), _) => {
+                write!(f, "its medium was taken out or changed ({status})")
+            }
             Self::Failed(status, sector) => {
                 write!(f, "its driver reports {status} at sector {sector}")
-            }
-            Self::Differs(sector) => {
-                write!(
-                    f,
-                    "what is read back at sector {sector} isn't what was written"
-                )
             }
             Self::NotFlushed(status) => {
                 write!(f, "its driver could not empty the disk's cache ({status})")

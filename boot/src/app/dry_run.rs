@@ -11,13 +11,18 @@ use super::disk::DiskError;
 #[derive(Debug)]
 pub(crate) struct DryRun {
     bytes: u64,
+    sector: u32,
     position: u64,
 }
 
 impl DryRun {
-    /// In place of a disk of `bytes` bytes.
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self { bytes, position: 0 }
+    /// In place of a disk of `bytes` bytes in sectors of `sector`.
+    pub(crate) fn new(bytes: u64, sector: u32) -> Self {
+        Self {
+            bytes,
+            sector,
+            position: 0,
+        }
     }
 }
 
@@ -57,6 +62,10 @@ impl Seek for DryRun {
 impl Disk for DryRun {
     fn capacity(&self) -> Option<u64> {
         Some(self.bytes)
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        Some(self.sector)
     }
 
     fn is_dry_run(&self) -> bool {

@@ -19,8 +19,10 @@ mod memory;
 mod network;
 mod network_boot;
 mod nic;
+mod outcome;
 mod panic;
 mod pxe;
+mod random;
 mod serial;
 mod target;
 mod then;
@@ -42,7 +44,8 @@ use failure::Failure;
 use firmware::Path;
 use network::Network;
 use network_boot::NetworkBoot;
-use transfer::{Done, Target, Transfer};
+use outcome::Done;
+use transfer::{Target, Transfer};
 
 #[entry]
 fn main() -> Status {
@@ -56,7 +59,8 @@ fn main() -> Status {
             let name = disk.name();
             let (word, hash) = (done.word(), done.hash);
             console.line(&format!(
-                "ironcast: result {word} {done} disk={name} blake3={hash}"
+                "ironcast: result {word} {done} disk={name} blake3={hash}{}",
+                done.care()
             ));
             follow(then, &disk, &clock, &mut console)
         }
@@ -78,17 +82,17 @@ fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then
     show_settings(&settings, source.as_ref(), console);
     let lease = network_boot.and_then(|boot| boot.lease());
 
+    let transfer = Transfer::new(&settings, clock)?;
     let disk = target::choose(settings.disk, &boot_device, console)?;
     target::confirm(&settings, &disk, clock, console)?;
     let mut target = TargetDisk::open(&disk).map_err(|error| target::unusable(&disk, &error))?;
-    let mut dry_run = DryRun::new(disk.bytes());
+    let mut dry_run = DryRun::new(disk.bytes(), disk.sector());
     let mut network = Network::connect(&cards, &settings, lease, clock, console)?;
-    let transfer = Transfer::new(&settings, clock, console);
     let target: &mut Target = match settings.dry_run {
         true => &mut dry_run,
         false => &mut target,
     };
-    let done = transfer.run(&mut network, target, &disk)?;
+    let done = transfer.run(&mut network, target, &disk, console)?;
     Ok((disk, done, settings.then))
 }
 
@@ -108,11 +112,15 @@ fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut
     }
     let (disk, port) = (settings.disk, settings.port_base);
     // Their names in the program are the words of the settings, but for the case.
-    let choices = format!("confirm={:?} then={:?}", settings.confirm, settings.then);
+    let verify = if settings.verify { "yes" } else { "no" };
+    let choices = format!(
+        "confirm={:?} gpt={:?} guid={:?} on-failure={:?} then={:?}",
+        settings.confirm, settings.gpt, settings.guid, settings.on_failure, settings.then
+    );
     let choices = choices.to_ascii_lowercase();
     let dry_run = if settings.dry_run { " dry-run=yes" } else { "" };
     console.line(&format!(
-        "ironcast: disk={disk} portbase={port} {choices}{dry_run}"
+        "ironcast: disk={disk} portbase={port} verify={verify} {choices}{dry_run}"
     ));
 }
 

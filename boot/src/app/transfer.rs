@@ -7,7 +7,6 @@ use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use core::fmt;
 use core::net::Ipv4Addr;
 
 use ironcast_proto::receiver::{self, Transmit};
@@ -16,10 +15,11 @@ use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::{
-    self, Decompress, Engine, Event, Memory, Report, WRITE_SIZE,
+    self, Decompress, DiskOptions, Engine, Event, Guids, Memory, Report, WRITE_SIZE,
 };
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
-use ironcast_receiver_nostd::settings::Settings;
+use ironcast_receiver_nostd::settings::{Guid, Settings};
+use uefi::Status;
 
 use super::clock::{Clock, Nap};
 use super::console::Console;
@@ -30,6 +30,8 @@ use super::identity;
 use super::memory::{self, MemoryError, Pages};
 use super::network::Network;
 use super::nic::Nic;
+use super::outcome::{self, Done};
+use super::random;
 
 /// How long the machine waits for a transfer to start: a night, so that machines can be switched on
 /// in the evening for a transfer in the morning.
@@ -51,77 +53,33 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What the image goes to: a disk, or a dry run's place of one.
 pub(crate) type Target = dyn Disk<Error = DiskError>;
 
-/// A transfer that went well.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Done {
-    /// Whether nothing was written, and the sender knows.
-    is_dry_run: bool,
-    /// Bytes of the stream.
-    bytes: u64,
-    /// From the start of the transfer until all was safe on the disk, or would have been.
-    time: Duration,
-    /// BLAKE3 of the stream.
-    pub(crate) hash: Hash,
-}
-
-/// A BLAKE3 hash; shown as `b3sum` prints it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hash([u8; 32]);
-
-impl Done {
-    /// The word for it in the line that tells the result.
-    pub(crate) fn word(&self) -> &'static str {
-        match self.is_dry_run {
-            true => "dry-run",
-            false => "ok",
-        }
-    }
-}
-
-impl fmt::Display for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bytes, millis) = (self.bytes, self.time.as_millis());
-        write!(
-            f,
-            "bytes={bytes} seconds={}.{:03}",
-            millis / 1000,
-            millis % 1000
-        )
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 /// A transfer that is about to happen.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
     config: receiver::Config,
+    options: DiskOptions,
     rendezvous: Option<Ipv4Addr>,
     decompress: Decompress,
     clock: &'a Clock,
-    console: &'a mut Console,
 }
 
 impl<'a> Transfer<'a> {
-    /// A transfer with what `settings` say about it.
-    pub(crate) fn new(settings: &Settings<'_>, clock: &'a Clock, console: &'a mut Console) -> Self {
+    /// A transfer with what `settings` say about it. Nothing is done yet, but what it will need of
+    /// the firmware is there.
+    pub(crate) fn new(settings: &Settings<'_>, clock: &'a Clock) -> Result<Self, Failure> {
         let config = receiver::Config {
             port_base: settings.port_base,
             start_timeout: Some(START_TIMEOUT),
             late_join: settings.late_join,
             ..receiver::Config::default()
         };
-        Self {
+        Ok(Self {
             config,
+            options: disk_options(settings)?,
             rendezvous: settings.rendezvous,
             decompress: settings.decompress,
             clock,
-            console,
-        }
+        })
     }
 
     /// Waits for a sender, and writes what it sends to `target`, which is the disk `disk`.
@@ -130,13 +88,14 @@ impl<'a> Transfer<'a> {
         network: &mut Network,
         target: &mut Target,
         disk: &DiskInfo,
+        console: &mut Console,
     ) -> Result<Done, Failure> {
         let Self {
             mut config,
+            options,
             rendezvous,
             decompress,
             clock,
-            console,
         } = self;
         let mut ring = memory::allocate_ring().map_err(no_memory)?;
         let mut write_buffer = Pages::allocate(WRITE_SIZE).map_err(no_memory)?;
@@ -157,7 +116,7 @@ impl<'a> Transfer<'a> {
             write_buffer: write_buffer.as_mut_slice(),
             gzip: Some(&mut gzip),
         };
-        let mut engine = Engine::new(config, decompress, memory, target, clock.now())
+        let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         engine.identify(identity::of_this_machine(network.mac(), &disk.name()));
         let mut receiving = Receiving::new(engine, clock);
@@ -166,13 +125,16 @@ impl<'a> Transfer<'a> {
             let ended = receiving.run(network, rendezvous, console);
             console.set_busy(false);
             match ended? {
-                Some(Ok(report)) => return Ok(receiving.done(&report, false)),
+                Some(Ok(report)) => {
+                    let done = receiving.done(&report, options);
+                    done.explain(console);
+                    return Ok(done);
+                }
                 Some(Err(engine::Error::DryRun(report))) => {
-                    return Ok(receiving.done(&report, true));
+                    return Ok(receiving.done(&report, options).without_a_disk());
                 }
                 Some(Err(error)) => {
-                    let written = receiving.engine.progress().written > 0;
-                    return Err(failed(disk, &error, written));
+                    return Err(outcome::failed(disk, &error, receiving.engine.leftover()));
                 }
                 None => network.renew(clock, console)?,
             }
@@ -200,7 +162,8 @@ struct Receiving<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Shown {
     at: Instant,
-    received: u64,
+    /// Bytes received and read back.
+    moved: u64,
 }
 
 type Outcome = Result<Report, engine::Error<DiskError>>;
@@ -217,10 +180,7 @@ impl<'a> Receiving<'a> {
             group: None,
             started: None,
             worked: now,
-            shown: Shown {
-                at: now,
-                received: 0,
-            },
+            shown: Shown { at: now, moved: 0 },
         }
     }
 
@@ -344,15 +304,19 @@ impl<'a> Receiving<'a> {
             return;
         }
         let progress = self.engine.progress();
-        // Bytes in a microsecond are megabytes in a second.
-        let tenths = u128::from(progress.received - self.shown.received) * 10 / passed.as_micros();
         let (received, written) = (progress.received, progress.written);
-        console.progress(&format!(
-            "ironcast: {received} bytes received, {written} written, {}.{} MB/s",
-            tenths / 10,
-            tenths % 10
-        ));
-        self.shown = Shown { at: now, received };
+        let verified = progress.verified;
+        // One begins when the other has ended.
+        let moved = received + verified;
+        // Bytes in a microsecond are megabytes in a second.
+        let tenths = u128::from(moved - self.shown.moved) * 10 / passed.as_micros();
+        let what = match verified {
+            0 => format!("{received} bytes received, {written} written"),
+            _ => format!("{verified} of {written} bytes read back"),
+        };
+        let (whole, tenth) = (tenths / 10, tenths % 10);
+        console.progress(&format!("ironcast: {what}, {whole}.{tenth} MB/s"));
+        self.shown = Shown { at: now, moved };
     }
 
     /// Shows what tells where a slow transfer was slow: lost frames are sent again, and a slow disk
@@ -371,13 +335,9 @@ impl<'a> Receiving<'a> {
         ));
     }
 
-    fn done(&self, report: &Report, is_dry_run: bool) -> Done {
-        Done {
-            is_dry_run,
-            bytes: report.received,
-            time: self.worked.since(self.started.unwrap_or(self.worked)),
-            hash: Hash(*report.hash.as_bytes()),
-        }
+    fn done(&self, report: &Report, options: DiskOptions) -> Done {
+        let time = self.worked.since(self.started.unwrap_or(self.worked));
+        Done::new(report, options, time)
     }
 }
 
@@ -389,6 +349,15 @@ fn join(link: &mut Link<'_, &mut Nic>, group: Ipv4Addr, console: &mut Console) {
     }
 }
 
+fn no_random_numbers(status: Status) -> Failure {
+    Failure::new(
+        format!(
+            "guid=new, but the firmware gives no random numbers ({status}), so nothing was written"
+        ),
+        "set guid=keep, or look for a random number generator in the firmware's setup",
+    )
+}
+
 fn no_memory(error: MemoryError) -> Failure {
     Failure::new(
         format!("{error}"),
@@ -396,24 +365,20 @@ fn no_memory(error: MemoryError) -> Failure {
     )
 }
 
-/// Why there is no image on `disk`, and what that means; `written` if any write went well.
-fn failed(disk: &DiskInfo, error: &engine::Error<DiskError>, written: bool) -> Failure {
-    use engine::Error;
-    let next = match error {
-        Error::Transfer(_) => "look at the sender and the network, then restart this machine",
-        Error::TooSmall { .. } | Error::Full { .. } => "use a larger disk or a smaller image",
-        Error::Decode { source, .. } => source.next(),
-        Error::Write { .. } | Error::Stuck { .. } | Error::Seek { .. } | Error::Flush { .. } => {
-            "the disk may be failing: check it, or choose another"
-        }
-        Error::DryRun(_) => "set dry-run=no to have it written",
+/// What `settings` say about the disk.
+fn disk_options(settings: &Settings<'_>) -> Result<DiskOptions, Failure> {
+    let guids = match settings.guid {
+        Guid::Keep => Guids::Keep,
+        Guid::New => Guids::New {
+            seed: random::seed().map_err(no_random_numbers)?,
+        },
     };
-    let state = match error {
-        Error::TooSmall { .. } => "",
-        _ if written || error.is_of_disk() => "; its old contents are lost",
-        _ => "; it was not written",
-    };
-    Failure::new(format!("{}: {error}{state}", disk.name()), next)
+    Ok(DiskOptions {
+        verify: settings.verify,
+        gpt: settings.gpt,
+        guids,
+        on_failure: settings.on_failure,
+    })
 }
 
 /// What a person at the machine should know of an event.

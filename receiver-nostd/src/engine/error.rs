@@ -6,6 +6,7 @@ use ironcast_proto::receiver::Failure;
 
 use super::{MIN_RING_LEN, Report, WRITE_SIZE};
 use crate::decode;
+use crate::gpt::Odd;
 use crate::image::Needed;
 
 /// Why a transfer failed. `E` is the disk's own error.
@@ -20,6 +21,18 @@ pub enum Error<E> {
         /// Bytes that the disk holds.
         capacity: u64,
     },
+    /// The image was made for a disk with sectors of another size. Nothing was written.
+    SectorSize {
+        /// Bytes of a sector that the image's partition table is for.
+        image: u32,
+        /// Bytes of a sector of the disk.
+        disk: u32,
+    },
+    /// The image can't be given new GUIDs, as [`Guids::New`](super::Guids::New) asks for.
+    Guids(
+        /// What is odd about its GUID partition table; `None` if it has none.
+        Option<Odd>,
+    ),
     /// The image goes on where the disk ends.
     Full {
         /// Bytes that the disk holds.
@@ -39,6 +52,30 @@ pub enum Error<E> {
         /// Offset of the first byte that was to be written.
         start: u64,
         /// Offset after the last of them.
+        end: u64,
+    },
+    /// The disk could not be read.
+    Read {
+        /// Offset of the first byte that was to be read.
+        start: u64,
+        /// Offset after the last of them.
+        end: u64,
+        /// What the disk said.
+        source: E,
+    },
+    /// The disk gave no byte, or claims more than it was asked for, and named no reason.
+    Short {
+        /// Offset of the first byte that was to be read.
+        start: u64,
+        /// Offset after the last of them.
+        end: u64,
+    },
+    /// The disk took bytes, and gave others back.
+    Differs {
+        /// Offset of the first byte of the range that is not as it was written; no byte before it
+        /// differs.
+        start: u64,
+        /// Offset after the range.
         end: u64,
     },
     /// The disk would not go to a place.
@@ -73,11 +110,17 @@ impl<E> Error<E> {
     #[must_use]
     pub fn is_of_disk(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::Stuck { .. } | Self::Seek { .. } | Self::Flush { .. } => {
-                true
-            }
+            Self::Write { .. }
+            | Self::Stuck { .. }
+            | Self::Read { .. }
+            | Self::Short { .. }
+            | Self::Differs { .. }
+            | Self::Seek { .. }
+            | Self::Flush { .. } => true,
             Self::Transfer(_)
             | Self::TooSmall { .. }
+            | Self::SectorSize { .. }
+            | Self::Guids(_)
             | Self::Full { .. }
             | Self::Decode { .. }
             | Self::DryRun(_) => false,
@@ -95,6 +138,18 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                  has {capacity}; nothing was written",
                 needed.table, needed.bytes
             ),
+            Self::SectorSize { image, disk } => write!(
+                f,
+                "the image's GPT partition table is for sectors of {image} bytes, and this disk's \
+                 have {disk}; nothing was written"
+            ),
+            Self::Guids(None) => {
+                f.write_str("the image has no GPT partition table that could get new GUIDs")
+            }
+            Self::Guids(Some(odd)) => write!(
+                f,
+                "the image's GPT partition table can't be given new GUIDs: {odd}"
+            ),
             Self::Full { capacity } => write!(
                 f,
                 "the disk is full: the image has more than its {capacity} bytes"
@@ -105,6 +160,19 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Stuck { start, end } => {
                 write!(f, "writing bytes {start}..{end} of the disk: it took none")
             }
+            Self::Read { start, end, source } => {
+                write!(f, "reading bytes {start}..{end} of the disk back: {source}")
+            }
+            Self::Short { start, end } => {
+                write!(
+                    f,
+                    "reading bytes {start}..{end} of the disk back: it gave none"
+                )
+            }
+            Self::Differs { start, end } => write!(
+                f,
+                "bytes {start}..{end} of the disk, read back, are not what was written"
+            ),
             Self::Seek { offset, source } => {
                 write!(f, "going to byte {offset} of the disk: {source}")
             }
@@ -127,13 +195,19 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Transfer(source) => Some(source),
-            Self::Write { source, .. } | Self::Seek { source, .. } | Self::Flush { source, .. } => {
-                Some(source)
-            }
+            Self::Write { source, .. }
+            | Self::Read { source, .. }
+            | Self::Seek { source, .. }
+            | Self::Flush { source, .. } => Some(source),
             Self::Decode { source, .. } => Some(source),
-            Self::TooSmall { .. } | Self::Full { .. } | Self::Stuck { .. } | Self::DryRun(_) => {
-                None
-            }
+            Self::Guids(odd) => odd.as_ref().map(|odd| odd as _),
+            Self::TooSmall { .. }
+            | Self::SectorSize { .. }
+            | Self::Full { .. }
+            | Self::Stuck { .. }
+            | Self::Short { .. }
+            | Self::Differs { .. }
+            | Self::DryRun(_) => None,
         }
     }
 }
@@ -185,12 +259,17 @@ mod tests {
 
     use super::*;
     use crate::decode::Compression;
-    use crate::engine::Format;
+    use crate::engine::{Format, TableState};
     use crate::image::Table;
 
+    const SOURCE: embedded_io::ErrorKind = embedded_io::ErrorKind::TimedOut;
+
+    fn texts(errors: &[Error<embedded_io::ErrorKind>]) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
-    fn every_error_says_what_and_where() {
-        let source = embedded_io::ErrorKind::TimedOut;
+    fn what_an_image_is_refused_for() {
         let errors = [
             Error::Transfer(Failure::Aborted),
             Error::TooSmall {
@@ -201,15 +280,13 @@ mod tests {
                 },
                 capacity: 100,
             },
-            Error::Full { capacity: 100 },
-            Error::Write {
-                start: 3,
-                end: 9,
-                source,
+            Error::SectorSize {
+                image: 512,
+                disk: 4096,
             },
-            Error::Stuck { start: 3, end: 9 },
-            Error::Seek { offset: 0, source },
-            Error::Flush { written: 9, source },
+            Error::Guids(None),
+            Error::Guids(Some(Odd::Partition(3))),
+            Error::Full { capacity: 100 },
             Error::Decode {
                 offset: 7,
                 source: decode::Error {
@@ -222,29 +299,62 @@ mod tests {
                 hash: blake3::hash(b""),
                 written: 9,
                 disk_hash: blake3::hash(b""),
+                verified: false,
+                table: TableState::None,
                 format: Format::Raw,
                 first_slice: 0,
                 lost: 0,
                 lost_slices: 0,
             }),
         ];
-        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
-            texts,
+            texts(&errors),
             [
                 "the transfer was given up here",
                 "the image's GPT partition table is for a disk of at least 200 bytes, and this one \
                  has 100; nothing was written",
+                "the image's GPT partition table is for sectors of 512 bytes, and this disk's have \
+                 4096; nothing was written",
+                "the image has no GPT partition table that could get new GUIDs",
+                "the image's GPT partition table can't be given new GUIDs: partition 3 lies \
+                 outside of its limits",
                 "the disk is full: the image has more than its 100 bytes",
-                "writing bytes 3..9 of the disk: TimedOut",
-                "writing bytes 3..9 of the disk: it took none",
-                "going to byte 0 of the disk: TimedOut",
-                "flushing the disk after 9 bytes: TimedOut",
                 "decoding the stream near byte 7: gzip data are cut off",
                 "a dry run: 7 bytes arrived, and nothing was written",
             ]
         );
+        assert!(errors.iter().all(|error| !error.is_of_disk()));
         let with_cause = errors.iter().filter(|error| error.source().is_some());
-        assert_eq!(with_cause.count(), 5);
+        assert_eq!(with_cause.count(), 3);
+    }
+
+    #[test]
+    fn what_disks_do_wrong() {
+        let (start, end) = (3, 9);
+        let source = SOURCE;
+        let errors = [
+            Error::Write { start, end, source },
+            Error::Stuck { start, end },
+            Error::Read { start, end, source },
+            Error::Short { start, end },
+            Error::Differs { start, end },
+            Error::Seek { offset: 0, source },
+            Error::Flush { written: 9, source },
+        ];
+        assert_eq!(
+            texts(&errors),
+            [
+                "writing bytes 3..9 of the disk: TimedOut",
+                "writing bytes 3..9 of the disk: it took none",
+                "reading bytes 3..9 of the disk back: TimedOut",
+                "reading bytes 3..9 of the disk back: it gave none",
+                "bytes 3..9 of the disk, read back, are not what was written",
+                "going to byte 0 of the disk: TimedOut",
+                "flushing the disk after 9 bytes: TimedOut",
+            ]
+        );
+        assert!(errors.iter().all(Error::is_of_disk));
+        let with_cause = errors.iter().filter(|error| error.source().is_some());
+        assert_eq!(with_cause.count(), 4);
     }
 }

@@ -5,9 +5,15 @@
 //! socket, and it never works longer than one write takes: the caller looks at the network in
 //! between (docs/protocol.md, "Back-pressure" and "End").
 
+mod checksums;
+mod clearing;
+mod closing;
+mod device;
 mod error;
+mod options;
 mod pipeline;
 mod ring;
+mod table;
 mod writer;
 
 use core::fmt;
@@ -21,6 +27,7 @@ use ironcast_proto::receiver::{
 use ironcast_proto::time::Instant;
 
 pub use error::{Error, MemoryError};
+pub use options::{DiskOptions, Gpt, Guids, Leftover, OnFailure, TableState};
 
 use crate::decode::{Compression, gzip};
 use crate::disk::Disk;
@@ -95,7 +102,8 @@ pub struct Memory<'m> {
     /// For blocks until they are written: a multiple of [`WRITE_SIZE`], [`MIN_RING_LEN`] at least.
     /// It must hold two of the sender's slices for full speed, and one for any; 4 MiB hold the
     /// largest that have blocks of 1456 bytes. Writes of raw images come from here, at multiples of
-    /// [`WRITE_SIZE`] from its start: align it as the disk needs it.
+    /// [`WRITE_SIZE`] from its start, and what is read back goes here: align it as the disk needs
+    /// it.
     pub ring: &'m mut [u8],
     /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty
     /// with [`Decompress::None`].
@@ -140,9 +148,13 @@ pub struct Report {
     pub hash: Hash,
     /// Bytes on the disk.
     pub written: u64,
-    /// BLAKE3 of the bytes on the disk, as they were given to it. The same as `hash` for
-    /// [`Format::Raw`].
+    /// BLAKE3 of the bytes on the disk, as they were given to it, without what `table` and `guids`
+    /// tell of. The same as `hash` for [`Format::Raw`].
     pub disk_hash: Hash,
+    /// Whether all of it was read back and found equal.
+    pub verified: bool,
+    /// What became of the image's GUID partition table.
+    pub table: TableState,
     /// How the image was sent.
     pub format: Format,
     /// The sender's slice that the stream began with: not 0 if this receiver
@@ -171,6 +183,8 @@ pub struct Progress {
     pub received: u64,
     /// Bytes of the image that were given to the disk.
     pub written: u64,
+    /// Bytes of it that were read back and found equal.
+    pub verified: u64,
     /// Bytes of the whole stream, once its end has arrived.
     pub total: Option<u64>,
     /// How the image is sent, once its first bytes have arrived.
@@ -183,10 +197,11 @@ pub struct Progress {
 /// called whenever nothing waits at the network, and at once again while it returns true. After
 /// every input, command and work come the polls, until they return `None`.
 ///
-/// At the end the order is: everything written, the disk flushed, the sender told, some time to
-/// answer it again, [`Event::Finished`]. A disk or a stream that fails ends the transfer at once.
-/// With a disk that [keeps nothing](Disk::is_dry_run) it ends as [`Error::DryRun`], whatever goes
-/// well.
+/// At the end the order is: everything written, the disk flushed, read back and made to start
+/// ([`DiskOptions`]), the sender told, some time to answer it again, [`Event::Finished`]. A disk or
+/// a stream that fails ends the transfer at once; then the disk is cleared, if that is wanted,
+/// before [`Event::Finished`]. With a disk that [keeps nothing](Disk::is_dry_run) it ends as
+/// [`Error::DryRun`], whatever goes well.
 #[derive(Debug)]
 pub struct Engine<'m, D: Disk> {
     receiver: Receiver,
@@ -224,12 +239,13 @@ impl<'m, D: Disk> Engine<'m, D> {
     pub fn new(
         mut config: Config,
         decompress: Decompress,
+        options: DiskOptions,
         memory: Memory<'m>,
         disk: D,
         now: Instant,
     ) -> Result<Self, MemoryError> {
         memory.check(decompress)?;
-        let pipeline = Pipeline::new(decompress, memory, disk);
+        let pipeline = Pipeline::new(decompress, options, memory, disk);
         config.capacity = pipeline.capacity();
         Ok(Self {
             receiver: Receiver::new(config, now),
@@ -246,7 +262,9 @@ impl<'m, D: Disk> Engine<'m, D> {
 
     /// Takes a datagram that arrived at the receiver's port. A block in it is copied at once.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
-        if let Some(block) = self.receiver.handle_datagram(now, from, datagram) {
+        if let Some(block) = self.receiver.handle_datagram(now, from, datagram)
+            && !self.has_failed()
+        {
             self.pipeline.put(block.offset, block.payload);
         }
         while let Some(repair) = self.receiver.poll_repair() {
@@ -262,10 +280,13 @@ impl<'m, D: Disk> Engine<'m, D> {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do next; `None` once the
-    /// transfer has ended.
+    /// transfer has ended. As long as a disk is to be cleared there is always something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.receiver.poll_timeout()
+        match self.is_clearing() {
+            true => Some(Instant::ZERO),
+            false => self.receiver.poll_timeout(),
+        }
     }
 
     /// As [`Receiver::poll_transmit`].
@@ -285,6 +306,9 @@ impl<'m, D: Disk> Engine<'m, D> {
         let Outcome::Ended(result) = self.outcome else {
             return None;
         };
+        if self.is_clearing() {
+            return None;
+        }
         self.outcome = Outcome::Told;
         Some(Event::Finished(match result {
             Ok(()) => Ok(self.report()),
@@ -299,12 +323,14 @@ impl<'m, D: Disk> Engine<'m, D> {
         self.pipeline.is_busy()
     }
 
-    /// Does one short piece of work: hashes or decodes some of what has arrived, or makes one write
-    /// of [`WRITE_SIZE`] bytes at most, or flushes the disk at the end. True if it did any, so that
-    /// there may be more to do right away.
+    /// Does one short piece of work: hashes or decodes some of what has arrived, or writes or reads
+    /// [`WRITE_SIZE`] bytes at most, or flushes the disk. True if it did any, so that there may be
+    /// more to do right away.
     pub fn work(&mut self, now: Instant) -> bool {
-        let is_open = matches!(self.outcome, Outcome::Open) && self.error.is_none();
-        if !is_open || self.pipeline.is_finished() {
+        if self.has_failed() {
+            return self.pipeline.clear();
+        }
+        if matches!(self.outcome, Outcome::Told) || self.pipeline.is_finished() {
             return false;
         }
         let no_room = self.receiver.stats().no_room;
@@ -362,7 +388,7 @@ impl<'m, D: Disk> Engine<'m, D> {
         self.receiver.conclude(Conclusion {
             hash: *self.pipeline.hash().as_bytes(),
             written: self.pipeline.written(),
-            verified: false,
+            verified: self.pipeline.is_verified(),
         });
         self.receiver.confirm(now);
     }
@@ -378,12 +404,20 @@ impl<'m, D: Disk> Engine<'m, D> {
         self.take_events();
     }
 
+    /// What a transfer that failed left on the disk; `None` as long as it is to be cleared, which
+    /// is over when the failure is [told](Event::Finished).
+    #[must_use]
+    pub fn leftover(&self) -> Option<&Leftover<Error<D::Error>>> {
+        self.pipeline.leftover()
+    }
+
     /// How far the transfer is.
     #[must_use]
     pub fn progress(&self) -> Progress {
         Progress {
             received: self.arrived,
             written: self.pipeline.written(),
+            verified: self.pipeline.verified(),
             total: self.total,
             format: self.pipeline.format(),
         }
@@ -435,12 +469,23 @@ impl<'m, D: Disk> Engine<'m, D> {
         }
     }
 
+    /// Whether the transfer has failed, be it that the sender still has to be told.
+    fn has_failed(&self) -> bool {
+        self.error.is_some() || matches!(self.outcome, Outcome::Ended(Err(_)))
+    }
+
+    fn is_clearing(&self) -> bool {
+        self.has_failed() && self.pipeline.leftover().is_none()
+    }
+
     fn report(&self) -> Report {
         Report {
             received: self.total.unwrap_or(self.arrived),
             hash: self.pipeline.hash(),
             written: self.pipeline.written(),
             disk_hash: self.pipeline.disk_hash(),
+            verified: self.pipeline.is_verified(),
+            table: self.pipeline.table(),
             format: self.pipeline.format().unwrap_or(Format::Raw),
             first_slice: self.first_slice,
             lost: self.receiver.stats().lost_bytes,

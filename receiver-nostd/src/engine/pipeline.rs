@@ -1,4 +1,5 @@
-//! From the ring to the disk: hash, decode, write, in steps short enough for the network to wait.
+//! From the ring to the disk: hash, decode, write, prove, in steps short enough for the network to
+//! wait.
 //!
 //! Every step takes one piece of what is there and says how far the stream is done with. Writes of
 //! raw images come straight from the ring, those of decoded ones from the caller's write buffer.
@@ -6,6 +7,7 @@
 use blake3::{Hash, Hasher};
 use ironcast_proto::receiver::Repair;
 
+use super::options::{DiskOptions, Leftover, TableState};
 use super::ring::Ring;
 use super::writer::Writer;
 use super::{Decompress, Error, Format, Memory, WRITE_SIZE};
@@ -37,7 +39,7 @@ struct Decoding<'m> {
 }
 
 #[derive(Debug)]
-pub(super) struct Pipeline<'m, D> {
+pub(super) struct Pipeline<'m, D: Disk> {
     ring: Ring<'m>,
     decompress: Decompress,
     /// If decompression is on.
@@ -86,7 +88,12 @@ impl Arrived {
 
 impl<'m, D: Disk> Pipeline<'m, D> {
     /// `memory` has been checked.
-    pub(super) fn new(decompress: Decompress, memory: Memory<'m>, disk: D) -> Self {
+    pub(super) fn new(
+        decompress: Decompress,
+        options: DiskOptions,
+        memory: Memory<'m>,
+        disk: D,
+    ) -> Self {
         let Memory {
             ring,
             write_buffer: buffer,
@@ -107,7 +114,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             hasher: Hasher::new(),
             hashed: 0,
             consumed: 0,
-            writer: Writer::new(disk),
+            writer: Writer::new(disk, options),
             is_busy: false,
             is_closing: false,
             finished: false,
@@ -135,6 +142,21 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.writer.written()
     }
 
+    /// Bytes of the image that were read back.
+    pub(super) fn verified(&self) -> u64 {
+        self.writer.verified()
+    }
+
+    /// Whether everything was read back.
+    pub(super) fn is_verified(&self) -> bool {
+        self.writer.is_verified()
+    }
+
+    /// What became of the image's partition table.
+    pub(super) fn table(&self) -> TableState {
+        self.writer.table()
+    }
+
     pub(super) fn format(&self) -> Option<Format> {
         self.format
     }
@@ -145,7 +167,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.is_busy
     }
 
-    /// Whether the whole image is on the disk and safe.
+    /// Whether the whole image is on the disk, safe and proved.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
@@ -269,7 +291,19 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         }
     }
 
-    /// Writes what is left, and makes it safe; false if that goes on.
+    /// Makes the next write of those that make the disk useless after a failure; false if none is
+    /// left.
+    pub(super) fn clear(&mut self) -> bool {
+        self.writer.clear(self.ring.memory())
+    }
+
+    /// What a failure left on the disk; `None` as long as it is to be cleared.
+    pub(super) fn leftover(&self) -> Option<&Leftover<Error<D::Error>>> {
+        self.writer.leftover()
+    }
+
+    /// Writes what is left, and takes the next step in making it safe; false if that waits for the
+    /// disk. The ring's memory is free by then.
     fn finish(&mut self, format: Format) -> Result<bool, Error<D::Error>> {
         let is_first = !core::mem::replace(&mut self.is_closing, true);
         if let (Format::Compressed(_), Some(decoding), true) =
@@ -281,9 +315,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 .map_err(|source| Error::Decode { offset, source })?;
             self.writer.write(rest)?;
         }
-        self.finished = self.writer.finish()?;
-        self.is_busy = !self.finished;
-        Ok(self.finished)
+        let hash = self.disk_hash();
+        let moved = self.writer.close(hash, self.ring.memory())?;
+        self.finished = self.writer.is_closed();
+        self.is_busy = !moved;
+        Ok(moved)
     }
 }
 

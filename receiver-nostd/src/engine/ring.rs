@@ -47,6 +47,11 @@ impl<'m> Ring<'m> {
         self.memory.get_mut(range).unwrap_or_default()
     }
 
+    /// All of the memory, once no block in it is needed any more.
+    pub(super) fn memory(&mut self) -> &mut [u8] {
+        self.memory
+    }
+
     fn range(&self, from: u64, to: u64) -> core::ops::Range<usize> {
         let place = self.place(from);
         let room = (self.memory.len() - place) as u64;

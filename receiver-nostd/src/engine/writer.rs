@@ -1,61 +1,77 @@
 //! Writes to the disk in order, within its limits, and makes it bootable last.
 //!
-//! The first bytes of a disk are what firmware looks for. Until everything else is safe there are
-//! zeros in their place, so that a transfer that breaks off leaves a disk that does not start, and
-//! not one that starts half a system.
+//! The first bytes of a disk are what firmware looks for. Until everything else is safe and proved
+//! there are zeros in their place, so that a transfer that breaks off leaves a disk that does not
+//! start, and not one that starts half a system.
 
-use embedded_io::SeekFrom;
+use blake3::Hash;
 
 use super::Error;
+use super::checksums::Checksums;
+use super::clearing::Clearing;
+use super::closing::{Closing, Given};
+use super::device::Device;
+use super::options::{DiskOptions, Guids, Leftover, OnFailure, TableState};
 use crate::disk::Disk;
+use crate::gpt::Header;
 use crate::image;
 
-/// Bytes that are held back: boot sector, GPT header of disks with sectors of 512 or 4096 bytes.
-const START_LEN: usize = image::START_LEN;
-
 #[derive(Debug)]
-pub(super) struct Writer<D> {
-    disk: D,
-    /// Bytes of the image that are on the disk, or held back.
-    position: u64,
+pub(super) struct Writer<D: Disk> {
+    device: Device<D>,
+    options: DiskOptions,
+    given: Given,
     /// Where the last write began.
     last: u64,
-    start: Start,
-}
-
-/// Where the image's first bytes are.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "without a heap the largest state sets the size"
-)]
-enum Start {
-    /// Wherever the image goes: nothing was written yet, or it needs no care.
-    OnDisk,
-    HeldBack([u8; START_LEN]),
+    closing: Closing,
+    clearing: Clearing<D::Error>,
+    /// What came of clearing the disk.
+    cleared: Option<Leftover<Error<D::Error>>>,
 }
 
 impl<D: Disk> Writer<D> {
-    pub(super) fn new(disk: D) -> Self {
+    pub(super) fn new(disk: D, options: DiskOptions) -> Self {
         Self {
-            disk,
-            position: 0,
+            device: Device::new(disk),
+            options,
+            given: Given {
+                len: 0,
+                start: None,
+                checksums: Checksums::new(),
+            },
             last: 0,
-            start: Start::OnDisk,
+            closing: Closing::new(options),
+            clearing: Clearing::new(),
+            cleared: None,
         }
     }
 
     pub(super) fn disk(&mut self) -> &mut D {
-        &mut self.disk
+        self.device.disk()
     }
 
     pub(super) fn into_disk(self) -> D {
-        self.disk
+        self.device.into_disk()
     }
 
     /// Bytes of the image that were taken.
     pub(super) fn written(&self) -> u64 {
-        self.position
+        self.given.len
+    }
+
+    /// Bytes of the image that were read back.
+    pub(super) fn verified(&self) -> u64 {
+        self.closing.verified()
+    }
+
+    /// Whether everything was read back.
+    pub(super) fn is_verified(&self) -> bool {
+        self.closing.is_verified()
+    }
+
+    /// What became of the image's partition table.
+    pub(super) fn table(&self) -> TableState {
+        self.closing.table()
     }
 
     /// Writes the image's next bytes. If they are its first ones they may be overwritten here.
@@ -63,86 +79,116 @@ impl<D: Disk> Writer<D> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.position == 0 {
-            self.check_size(bytes)?;
+        if self.given.len == 0 {
+            self.check_disk(bytes)?;
         }
-        if let Some(capacity) = self.disk.capacity()
-            && bytes.len() as u64 > capacity.saturating_sub(self.position)
+        if let Some(capacity) = self.device.capacity()
+            && bytes.len() as u64 > capacity.saturating_sub(self.given.len)
         {
             return Err(Error::Full { capacity });
         }
-        if self.position == 0 {
+        if self.closing.reads_back(&mut self.device) {
+            self.given.checksums.update(bytes);
+        }
+        if self.given.len == 0 {
             self.hold_back(bytes);
         }
-        self.write_all(bytes)
+        self.last = self.given.len;
+        self.device.write(self.last, bytes)?;
+        self.given.len += bytes.len() as u64;
+        Ok(())
     }
 
     /// Whether the disk takes a write now.
     pub(super) fn is_ready(&mut self) -> Result<bool, Error<D::Error>> {
-        let (start, end) = (self.last, self.position);
-        self.disk
-            .is_ready()
-            .map_err(|source| Error::Write { start, end, source })
+        self.device.is_ready(self.last, self.given.len)
     }
 
-    /// Makes everything safe, and the disk bootable; false if that goes on.
-    pub(super) fn finish(&mut self) -> Result<bool, Error<D::Error>> {
-        if !self.is_ready()? || !self.flush()? {
-            return Ok(false);
-        }
-        let Start::HeldBack(start) = core::mem::replace(&mut self.start, Start::OnDisk) else {
-            return Ok(true);
+    /// Does the next step of what is left to do when all bytes were written, which have the hash
+    /// `hash`: proves them, and makes the disk bootable. False if the disk has no time for it, or
+    /// nothing is left.
+    pub(super) fn close(
+        &mut self,
+        hash: Hash,
+        scratch: &mut [u8],
+    ) -> Result<bool, Error<D::Error>> {
+        self.closing
+            .step(&mut self.device, &mut self.given, hash, scratch)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing.is_done()
+    }
+
+    /// Makes the next write of those that make the disk useless after a failure; false if none is
+    /// left.
+    pub(super) fn clear(&mut self, scratch: &mut [u8]) -> bool {
+        let (None, Some(capacity)) = (self.leftover(), self.device.capacity()) else {
+            return false;
         };
-        let written = core::mem::replace(&mut self.position, 0);
-        self.disk
-            .seek(SeekFrom::Start(0))
-            .map_err(|source| Error::Seek { offset: 0, source })?;
-        self.write_all(&start)?;
-        self.position = written;
-        self.flush()
+        let verify = self.options.verify;
+        self.cleared = self
+            .clearing
+            .step(&mut self.device, capacity, verify, scratch);
+        true
     }
 
-    fn check_size(&self, start: &[u8]) -> Result<(), Error<D::Error>> {
-        match (self.disk.capacity(), image::needed(start, None)) {
-            (Some(capacity), Some(needed)) if needed.bytes > capacity => {
-                Err(Error::TooSmall { needed, capacity })
+    /// What a failure left on the disk; `None` as long as it is to be cleared.
+    pub(super) fn leftover(&self) -> Option<&Leftover<Error<D::Error>>> {
+        let is_cleared = self.options.on_failure == OnFailure::Clear;
+        match (self.device.is_touched(), self.device.capacity()) {
+            (false, _) => Some(&Leftover::Untouched),
+            (true, Some(_)) if is_cleared => self.cleared.as_ref(),
+            (true, _) => Some(&Leftover::Part),
+        }
+    }
+
+    /// Whether the disk is one for an image that begins with `start`.
+    fn check_disk(&self, start: &[u8]) -> Result<(), Error<D::Error>> {
+        let disk = self.device.sector_size();
+        let needed = image::needed(start, disk);
+        if let Some(needed) = needed {
+            if let (Some(image), Some(disk)) = (needed.sector_size, disk)
+                && image != disk
+            {
+                return Err(Error::SectorSize { image, disk });
             }
-            _ => Ok(()),
+            if let Some(capacity) = self.device.capacity()
+                && needed.bytes > capacity
+            {
+                return Err(Error::TooSmall { needed, capacity });
+            }
+        }
+        match self.options.guids {
+            Guids::New { .. } => self.check_table(start),
+            Guids::Keep => Ok(()),
+        }
+    }
+
+    /// Whether the table at an image's start can be given new GUIDs, as far as its header tells.
+    fn check_table(&self, start: &[u8]) -> Result<(), Error<D::Error>> {
+        let header = self
+            .device
+            .sector_size()
+            .map_or(Ok(None), |size| Header::primary(start, size));
+        let fitted = header.and_then(|header| match (header, self.device.capacity()) {
+            (Some(header), Some(capacity)) => header.fitted_to(capacity).map(Some),
+            _ => Ok(None),
+        });
+        match fitted {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Error::Guids(None)),
+            Err(odd) => Err(Error::Guids(Some(odd))),
         }
     }
 
     /// An image that is shorter than what would be held back is written as it comes.
     fn hold_back(&mut self, bytes: &mut [u8]) {
-        if self.disk.holds_back_start()
+        if self.device.holds_back_start()
             && let Some(start) = bytes.first_chunk_mut()
         {
-            self.start = Start::HeldBack(*start);
+            self.given.start = Some(*start);
             start.fill(0);
         }
-    }
-
-    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error<D::Error>> {
-        self.last = self.position;
-        while !bytes.is_empty() {
-            let start = self.position;
-            let end = start + bytes.len() as u64;
-            let taken =
-                self.disk
-                    .write(bytes)
-                    .map_err(|source| Error::Write { start, end, source })?;
-            bytes = match bytes.get(taken..) {
-                Some(rest) if taken > 0 => rest,
-                _ => return Err(Error::Stuck { start, end }),
-            };
-            self.position += taken as u64;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<bool, Error<D::Error>> {
-        let written = self.position;
-        self.disk
-            .poll_flush()
-            .map_err(|source| Error::Flush { written, source })
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use embedded_io::{Error, ErrorKind, ErrorType, Seek, SeekFrom, Write};
+use embedded_io::{Error, ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
 use ironcast_receiver_nostd::Disk;
 
 /// What a disk says when it fails.
@@ -34,11 +34,21 @@ pub enum Fault {
     StuckAt(u64),
     /// It says that it took more than it was given.
     Boast,
+    /// This byte is kept wrong, whatever is written.
+    Flip(u64),
+    /// These five bytes are kept wrong in a way that no CRC-32 sees.
+    Forge(u64),
+    /// No byte at or past this offset can be read.
+    ReadAt(u64),
+    /// From this offset on it gives nothing and says nothing.
+    EndsAt(u64),
+    /// From this write on, counted from 0, the power is gone.
+    PowerCut(usize),
     Flush,
     Seek,
 }
 
-/// A write that was made.
+/// A write or read that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     pub offset: u64,
@@ -50,16 +60,21 @@ struct State {
     bytes: Vec<u8>,
     position: u64,
     capacity: Option<u64>,
+    sector_size: Option<u32>,
+    is_blind: bool,
     fault: Option<Fault>,
     /// Most bytes that one write takes.
     piece: Option<usize>,
-    /// Microseconds that a KiB takes.
+    /// Microseconds that a KiB takes to be written.
     slowness: u64,
+    /// Microseconds that a KiB takes to be read.
+    read_slowness: u64,
     /// Microseconds spent and not yet accounted for.
     spent: u64,
     writes: Vec<Written>,
     /// Whether it says that it keeps nothing.
     dry_run: bool,
+    reads: Vec<Written>,
     /// How many writes had been made before each flush.
     flushes: Vec<usize>,
 }
@@ -78,6 +93,23 @@ impl TestDisk {
         let disk = Self::new();
         disk.0.borrow_mut().capacity = Some(capacity);
         disk
+    }
+
+    /// With so many bytes on it already.
+    pub fn holding(self, bytes: Vec<u8>) -> Self {
+        self.0.borrow_mut().bytes = bytes;
+        self
+    }
+
+    pub fn with_sectors_of(self, bytes: u32) -> Self {
+        self.0.borrow_mut().sector_size = Some(bytes);
+        self
+    }
+
+    /// A disk that can't be read.
+    pub fn blind(self) -> Self {
+        self.0.borrow_mut().is_blind = true;
+        self
     }
 
     pub fn failing(self, fault: Fault) -> Self {
@@ -100,6 +132,11 @@ impl TestDisk {
         self
     }
 
+    pub fn taking_to_read(self, micros_per_kib: u64) -> Self {
+        self.0.borrow_mut().read_slowness = micros_per_kib;
+        self
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         self.0.borrow().bytes.clone()
     }
@@ -108,11 +145,15 @@ impl TestDisk {
         self.0.borrow().writes.clone()
     }
 
+    pub fn reads(&self) -> Vec<Written> {
+        self.0.borrow().reads.clone()
+    }
+
     pub fn flushes(&self) -> Vec<usize> {
         self.0.borrow().flushes.clone()
     }
 
-    /// The time that writing has taken since this was asked last.
+    /// The time that writing and reading have taken since this was asked last.
     pub fn take_spent(&self) -> u64 {
         std::mem::take(&mut self.0.borrow_mut().spent)
     }
@@ -131,6 +172,7 @@ impl Write for TestDisk {
             Some(Fault::WriteAt(offset)) if end > offset => return Err(DiskError),
             Some(Fault::StuckAt(offset)) if end > offset => return Ok(0),
             Some(Fault::Boast) => return Ok(bytes.len() + 1),
+            Some(Fault::PowerCut(writes)) if state.writes.len() >= writes => return Err(DiskError),
             _ => {}
         }
         let len = bytes.len().min(state.piece.unwrap_or(usize::MAX));
@@ -142,7 +184,22 @@ impl Write for TestDisk {
         if state.bytes.len() < place.end {
             state.bytes.resize(place.end, 0xee);
         }
-        state.bytes[place].copy_from_slice(&bytes[..len]);
+        state.bytes[place.clone()].copy_from_slice(&bytes[..len]);
+        if let Some(Fault::Flip(offset)) = state.fault
+            && place.contains(&(offset as usize))
+        {
+            state.bytes[offset as usize] ^= 1;
+        }
+        if let Some(Fault::Forge(offset)) = state.fault
+            && place.contains(&(offset as usize))
+        {
+            // The generator polynomial, x^32 first, as bits go through the checksum.
+            let polynomial = (0xedb8_8320_u64 << 1 | 1).to_le_bytes();
+            let bytes = &mut state.bytes[offset as usize..offset as usize + 5];
+            for (byte, wrong) in bytes.iter_mut().zip(polynomial) {
+                *byte ^= wrong;
+            }
+        }
         state.position += len as u64;
         state.spent += state.slowness * (len as u64).div_ceil(1024);
         state.writes.push(Written { offset: start, len });
@@ -157,6 +214,35 @@ impl Write for TestDisk {
         let writes = state.writes.len();
         state.flushes.push(writes);
         Ok(())
+    }
+}
+
+impl Read for TestDisk {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let mut state = self.0.borrow_mut();
+        assert!(!state.is_blind, "a disk that can't be read was");
+        let start = state.position;
+        let len = buffer.len().min(state.piece.unwrap_or(usize::MAX));
+        let end = start + len as u64;
+        match state.fault {
+            Some(Fault::ReadAt(offset)) if end > offset => return Err(DiskError),
+            Some(Fault::EndsAt(offset)) if end > offset => return Ok(0),
+            _ => {}
+        }
+        assert!(
+            state.capacity.is_none_or(|capacity| end <= capacity),
+            "a read past the end was tried"
+        );
+        let place = start as usize..end as usize;
+        // What was never written reads as it would be written past the end.
+        let bytes = state.bytes.get(place.start..).unwrap_or_default();
+        let known = bytes.len().min(len);
+        buffer[..known].copy_from_slice(&bytes[..known]);
+        buffer[known..len].fill(0xee);
+        state.position = end;
+        state.spent += state.read_slowness * (len as u64).div_ceil(1024);
+        state.reads.push(Written { offset: start, len });
+        Ok(len)
     }
 }
 
@@ -180,5 +266,14 @@ impl Disk for TestDisk {
 
     fn is_dry_run(&self) -> bool {
         self.0.borrow().dry_run
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        self.0.borrow().sector_size
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read<Error = DiskError>> {
+        let is_blind = self.0.borrow().is_blind;
+        (!is_blind).then_some(self as _)
     }
 }

@@ -8,7 +8,7 @@ use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{
-    Decompress, Engine, Error, Event, MIN_RING_LEN, Memory, Report, WRITE_SIZE,
+    Decompress, DiskOptions, Engine, Error, Event, MIN_RING_LEN, Memory, Report, WRITE_SIZE,
 };
 
 use super::disk::{DiskError, TestDisk};
@@ -21,6 +21,7 @@ pub type Outcome = Result<Report, Error<DiskError>>;
 pub struct Setup {
     pub config: Config,
     pub decompress: Decompress,
+    pub options: DiskOptions,
     pub ring: usize,
     /// Frames that the card holds while nobody looks.
     pub card: usize,
@@ -31,6 +32,7 @@ impl Default for Setup {
         Self {
             config: Config::default(),
             decompress: Decompress::Auto,
+            options: DiskOptions::default(),
             ring: 4 * MIN_RING_LEN,
             card: 64,
         }
@@ -48,6 +50,7 @@ impl Setup {
         Engine::new(
             self.config.clone(),
             self.decompress,
+            self.options,
             memory,
             disk,
             Instant::ZERO,

@@ -65,6 +65,7 @@ pub struct MachineBuilder {
     disks: Vec<Disk>,
     order: BootOrder,
     reboots: bool,
+    has_random_numbers: bool,
     kernel: Option<(PathBuf, String)>,
     extra: Vec<String>,
 }
@@ -81,6 +82,7 @@ impl MachineBuilder {
             disks: Vec::new(),
             order: BootOrder::DisksFirst,
             reboots: true,
+            has_random_numbers: true,
             kernel: None,
             extra: Vec::new(),
         }
@@ -154,6 +156,13 @@ impl MachineBuilder {
         self
     }
 
+    /// Leaves out every source of random numbers, without which newer firmwares do not netboot.
+    #[must_use]
+    pub fn without_random_numbers(mut self) -> Self {
+        self.has_random_numbers = false;
+        self
+    }
+
     /// Starts an EFI file straight from the host with these load options, in place of booting.
     #[must_use]
     pub fn kernel(mut self, efi: &Path, load_options: &str) -> Self {
@@ -216,8 +225,12 @@ impl MachineBuilder {
         args.extend(["-name".to_owned(), self.name.clone()]);
         args.extend(["-m".to_owned(), self.memory.to_string()]);
         args.extend(["-serial".to_owned(), format!("file:{}", quoted(serial))]);
-        // Newer firmwares do not start the network without a source of random numbers.
-        args.extend(words("-device virtio-rng-pci"));
+        args.extend(words(match self.has_random_numbers {
+            // Newer firmwares do not start the network without.
+            true => "-device virtio-rng-pci",
+            // A PC's: this stands after the board's own choice, and counts.
+            false => "-cpu max,rdrand=off,rdseed=off",
+        }));
         if !self.reboots {
             args.push("-no-reboot".to_owned());
         }

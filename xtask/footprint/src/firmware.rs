@@ -4,14 +4,14 @@ use core::hint::black_box;
 use core::net::Ipv4Addr;
 use core::panic::PanicInfo;
 
-use embedded_io::{ErrorKind, ErrorType, Seek, SeekFrom, Write};
+use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
 use ironcast_proto::receiver::{self, Config, Receiver};
 use ironcast_proto::sender::Sender;
 use ironcast_proto::time::Instant;
 use ironcast_receiver_nostd::Disk;
 use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{
-    Decompress, Engine, Event, MIN_RING_LEN, Memory, WRITE_SIZE,
+    Decompress, DiskOptions, Engine, Event, MIN_RING_LEN, Memory, WRITE_SIZE,
 };
 use ironcast_receiver_nostd::link::{Identity, Link, LinkMemory};
 use ironcast_receiver_nostd::settings::{AddressSource, Settings};
@@ -106,6 +106,12 @@ impl Write for NoDisk {
     }
 }
 
+impl Read for NoDisk {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
+        Ok(black_box(bytes).len())
+    }
+}
+
 impl Seek for NoDisk {
     fn seek(&mut self, _position: SeekFrom) -> Result<u64, ErrorKind> {
         black_box(Ok(0))
@@ -115,6 +121,14 @@ impl Seek for NoDisk {
 impl Disk for NoDisk {
     fn capacity(&self) -> Option<u64> {
         black_box(Some(0))
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        black_box(Some(512))
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read<Error = ErrorKind>> {
+        Some(self)
     }
 }
 
@@ -144,7 +158,8 @@ fn receive() {
         port_base: settings.port_base,
         ..Config::default()
     };
-    let engine = Engine::new(config, Decompress::Auto, memory, NoDisk, now());
+    let options = DiskOptions::default();
+    let engine = Engine::new(config, Decompress::Auto, options, memory, NoDisk, now());
     let identity = Identity {
         mac: black_box([2, 0, 0, 0, 0, 1]),
         address: black_box(AddressSource::Dhcp),

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ironcast_tests::image::{demand_starts_with, make_sparse};
+use ironcast_tests::image::make_sparse;
+use ironcast_tests::partitions::demand_installed;
 use ironcast_tests::{BootOrder, DiskKind, Lab, Machine};
 
 use super::lines::Lines;
@@ -14,6 +15,9 @@ use super::qmp::Qmp;
 /// the line has the particulars.
 const WRITTEN: &str = "ironcast: result ok";
 const NOT_WRITTEN: &str = "ironcast: result failed";
+
+/// Bytes of the machines' sectors.
+const SECTOR: u32 = 512;
 
 /// What every machine is to do.
 pub(super) struct Job<'a> {
@@ -137,15 +141,19 @@ impl Subject {
     }
 
     fn compare_and_restart(&mut self, job: &Job) -> Result<()> {
-        demand_starts_with(job.image, &self.disk)?;
+        let is_moved = demand_installed(job.image, &self.disk, SECTOR)?;
         let length = job
             .image
             .metadata()
             .context("cannot look at the image")?
             .len();
         self.equal = Some(length);
+        let but = match is_moved {
+            true => ", but for the ends that its partition table names",
+            false => "",
+        };
         self.lines.say(&format!(
-            "its disk equals the image, {length} bytes; now it restarts"
+            "its disk equals the image, {length} bytes{but}; now it restarts"
         ));
         self.phase = Phase::Booting;
         self.qmp.restart()

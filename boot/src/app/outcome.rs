@@ -1,0 +1,173 @@
+//! How a transfer ended, in the words of the result.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use ironcast_proto::time::Duration;
+use ironcast_receiver_nostd::engine::{self, DiskOptions, Guids, Leftover, Report, TableState};
+
+use super::console::Console;
+use super::disk::DiskError;
+use super::disks::DiskInfo;
+use super::failure::Failure;
+
+/// A transfer that went well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    /// Bytes of the stream.
+    bytes: u64,
+    /// From the start of the transfer until all was safe on the disk and proved, or would have
+    /// been.
+    time: Duration,
+    /// BLAKE3 of the stream.
+    pub(crate) hash: Hash,
+    /// What was done for the disk beside; `None` if nothing was written, and the sender knows.
+    care: Option<Care>,
+}
+
+/// A BLAKE3 hash; shown as `b3sum` prints it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hash([u8; 32]);
+
+/// What was done for the disk beside writing.
+#[derive(Clone, Copy, Debug)]
+struct Care {
+    verified: bool,
+    table: TableState,
+    /// Whether its GUIDs are its own.
+    new_guids: bool,
+}
+
+impl Done {
+    /// What `report` tells of a transfer with `options` that took `time`.
+    pub(crate) fn new(report: &Report, options: DiskOptions, time: Duration) -> Self {
+        Self {
+            bytes: report.received,
+            time,
+            hash: Hash(*report.hash.as_bytes()),
+            care: Some(Care {
+                verified: report.verified,
+                table: report.table,
+                new_guids: options.guids != Guids::Keep,
+            }),
+        }
+    }
+
+    /// The same of a dry run.
+    pub(crate) fn without_a_disk(self) -> Self {
+        Self { care: None, ..self }
+    }
+
+    /// The word for it in the line that tells the result.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.care {
+            Some(_) => "ok",
+            None => "dry-run",
+        }
+    }
+
+    /// What the line ends with: what was done for the disk.
+    pub(crate) fn care(&self) -> String {
+        let care = self.care.map(|care| format!(" {care}"));
+        care.unwrap_or_default()
+    }
+
+    /// Tells what a word in the result is too short for.
+    pub(crate) fn explain(&self, console: &mut Console) {
+        let Some(care) = self.care else {
+            return;
+        };
+        if !care.verified {
+            console.line(
+                "ironcast: not verified: the disk was not read back, as verify=no has it, so what \
+                 is on it may differ",
+            );
+        }
+        if let TableState::Kept(Some(odd)) = care.table {
+            console.line(&format!(
+                "ironcast: the image's partition table was left as it was sent: {odd}"
+            ));
+        }
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, millis) = (self.bytes, self.time.as_millis());
+        write!(
+            f,
+            "bytes={bytes} seconds={}.{:03}",
+            millis / 1000,
+            millis % 1000
+        )
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for Care {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gpt = match self.table {
+            TableState::None => "none",
+            TableState::Kept(_) => "kept",
+            TableState::Fits => "fits",
+            TableState::Moved => "moved",
+        };
+        let guid = if self.new_guids { "new" } else { "kept" };
+        let verify = match self.verified {
+            true => "ok",
+            false => "off (not verified)",
+        };
+        write!(f, "gpt={gpt} guid={guid} verify={verify}")
+    }
+}
+
+/// Why there is no image on `disk`, and what that has left there.
+pub(crate) fn failed(
+    disk: &DiskInfo,
+    error: &engine::Error<DiskError>,
+    leftover: Option<&Leftover<engine::Error<DiskError>>>,
+) -> Failure {
+    use engine::Error;
+    let next = match error {
+        Error::Transfer(_) => "look at the sender and the network, then restart this machine",
+        Error::TooSmall { .. } | Error::Full { .. } => "use a larger disk or a smaller image",
+        Error::SectorSize { .. } => {
+            "use an image that was made on such a disk, or another disk, or set the disk to the \
+             image's sectors if it can have both"
+        }
+        Error::Guids(_) => "set guid=keep, or make the image anew",
+        Error::Decode { source, .. } => source.next(),
+        Error::DryRun(_) => "set dry-run=no to have it written",
+        Error::Write { .. }
+        | Error::Stuck { .. }
+        | Error::Read { .. }
+        | Error::Short { .. }
+        | Error::Differs { .. }
+        | Error::Seek { .. }
+        | Error::Flush { .. } => "the disk may be failing: check it, or choose another",
+    };
+    let state = match leftover {
+        _ if matches!(error, Error::TooSmall { .. } | Error::SectorSize { .. }) => "".into(),
+        None | Some(Leftover::Untouched) => "; it was not written".into(),
+        Some(Leftover::Part) => {
+            "; its old contents are lost, and what it got was left there, as on-failure=keep has it"
+                .into()
+        }
+        Some(Leftover::Cleared) => {
+            "; its old contents are lost, and its first and last MiB were cleared, so that it does \
+             not start"
+                .into()
+        }
+        Some(Leftover::NotCleared(error)) => format!(
+            "; its old contents are lost, and its first and last MiB could not be cleared \
+             ({error}), so do not start it"
+        ),
+    };
+    Failure::new(format!("{}: {error}{state}", disk.name()), next)
+}

@@ -1,0 +1,101 @@
+//! What is done with a disk beside writing the image to it.
+
+use crate::gpt::Odd;
+
+/// How much is done for the disk. The default is what a machine wants whose disk is to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// Whether what was written is read back and compared, on disks that can be read. Default yes.
+    pub verify: bool,
+    /// What becomes of the image's partition table on a disk of another size. Default
+    /// [`Gpt::Move`].
+    pub gpt: Gpt,
+    /// Whose GUIDs the disk gets. Default [`Guids::Keep`].
+    pub guids: Guids,
+    /// What becomes of the disk when the transfer fails. Default [`OnFailure::Clear`].
+    pub on_failure: OnFailure,
+}
+
+impl DiskOptions {
+    /// Nothing is done: the bytes go to the disk as they are sent, and stay there.
+    pub const AS_SENT: Self = Self {
+        verify: false,
+        gpt: Gpt::Keep,
+        guids: Guids::Keep,
+        on_failure: OnFailure::Keep,
+    };
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            verify: true,
+            gpt: Gpt::Move,
+            guids: Guids::Keep,
+            on_failure: OnFailure::Clear,
+        }
+    }
+}
+
+/// What becomes of a GUID partition table whose disk had another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gpt {
+    /// It is made right for the disk, and its copy is moved to the disk's end. Only on disks that
+    /// can be read and whose start is held back.
+    #[default]
+    Move,
+    /// It is left as it was sent.
+    Keep,
+}
+
+/// Whose GUIDs the disk and its partitions get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guids {
+    /// Those of the image.
+    #[default]
+    Keep,
+    /// New ones, whatever [`Gpt`] says. An image whose table can't be given any is an error.
+    New {
+        /// Random bytes, from which the GUIDs are made. Machines with the same have the same GUIDs.
+        seed: [u8; 32],
+    },
+}
+
+/// What becomes of a disk that has got a part of an image, or one that is not what was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Its first and last MiB are overwritten by zeros, as far as its capacity is known: no
+    /// machine starts it or takes it for a whole one.
+    #[default]
+    Clear,
+    /// It is left as it is, for somebody to look into.
+    Keep,
+}
+
+/// What became of the image's GUID partition table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableState {
+    /// It has none for sectors of this disk's size.
+    None,
+    /// It is as it was sent: since it is odd, if it says in what way; else since that was wanted,
+    /// or since the disk can't be read.
+    Kept(Option<Odd>),
+    /// Its copy was at the end of this disk already; if the GUIDs are not new, it is as it was
+    /// sent.
+    Fits,
+    /// Its copy is at the end of this disk now.
+    Moved,
+}
+
+/// What a transfer that failed left on the disk. `E` is the reason why it could not be cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftover<E> {
+    /// Nothing was written: the disk is as it was.
+    Untouched,
+    /// A part of the image, or all of it but not proved.
+    Part,
+    /// Zeros in its first and last MiB, and between them a part of the image.
+    Cleared,
+    /// The same as [`Part`](Self::Part): its first or last MiB could not be cleared.
+    NotCleared(E),
+}
