@@ -13,7 +13,7 @@ use ironcast_tests::room::{
     RECEIVE, Room, TURN, UNATTENDED, demand_ok, demand_refusal, demand_written, value,
 };
 use ironcast_tests::{
-    DiskKind, LabError, Machine, MachineBuilder, gate, image, ironcast_efi, partitions,
+    DiskKind, LabError, Machine, MachineBuilder, Running, gate, image, ironcast_efi, partitions,
 };
 
 const MIB: u64 = 1 << 20;
@@ -37,6 +37,21 @@ fn demand_words(machine: &mut Machine, words: &[(&str, &str)]) -> Result<(), Lab
 fn machine_with(name: &str, disk: &Path, kind: DiskKind, sector: u32) -> MachineBuilder {
     let properties = format!("serial=X,logical_block_size={sector},physical_block_size={sector}");
     Machine::builder(name).disk_with(disk, kind, &properties)
+}
+
+/// Demands that the sender knows whether the one machine that ended well has proved its disk.
+fn demand_report(sending: &Running, is_verified: bool) -> Result<(), LabError> {
+    let log = sending.log();
+    let result = log.lines().find(|line| line.contains("  ok  "));
+    let result = result.unwrap_or_default();
+    let is_told = match is_verified {
+        true => result.contains(" s, verified"),
+        false => result.contains(" s, not verified"),
+    };
+    match is_told {
+        true => Ok(()),
+        false => Err(LabError::wrong(format!("the sender's result: {result}"))),
+    }
 }
 
 /// A disk whose every byte is of an older system.
@@ -87,6 +102,7 @@ fn cast_to_both_kinds_of_sectors(sector: u32, kind: DiskKind) -> Result<(), LabE
         foreign.switch_off();
         image::demand_untouched(&other)?;
         sending.wait(Duration::from_secs(30))?;
+        demand_report(&sending, true)?;
         machine.wait_off(Duration::from_secs(20))?;
         partitions::demand_right_table(&disk, sector)?;
         if !partitions::demand_installed(&image, &disk, sector)? {
@@ -195,6 +211,7 @@ fn bytes_stay_as_sent_where_that_is_wanted() -> Result<(), LabError> {
             }
             demand_words(&mut machine, &words)?;
             sending.wait_success(Duration::from_secs(30))?;
+            demand_report(&sending, conf != keep)?;
             machine.wait_off(Duration::from_secs(20))?;
             demand_written(&image, &disk)
         };
