@@ -138,8 +138,8 @@ struct ForwardOptions {
     passive: bool,
 }
 
-/// The stock receiver, with all spellings that it takes. `--license` is not among its names, for not
-/// all versions know it: where they don't, `--l` is `--log`. None of its options is refused.
+/// The stock receiver, with all spellings that it takes. `--license` is not among its names, for
+/// not all versions know it: where they don't, `--l` is `--log`. None of its options is refused.
 pub const STOCK: Stock = Stock {
     program: "udp-receiver",
     names: &[

@@ -221,7 +221,8 @@ struct ForwardOptions {
     /// Add redundancy: deal the blocks of a slice into so many stripes of so many blocks, and add
     /// so many blocks to each. 8x8/128 is a good choice; without the last number it is 128, or
     /// less if there are more than 8 stripes
-    #[arg(long, short = 'F', value_name = "STRIPESxREDUNDANCY/STRIPESIZE", value_parser = parse_fec)]
+    #[arg(long, short = 'F', value_name = "STRIPESxREDUNDANCY/STRIPESIZE")]
+    #[arg(value_parser = parse_fec)]
     fec: Option<Fec>,
 
     /// Send without waiting for anyone: receivers don't connect, and can't ask for what they lack.
@@ -276,7 +277,7 @@ impl Options {
         let contradiction = match (kill, pid_file, daemon_mode) {
             (true, None, _) => "--kill needs --pid-file: it tells which daemon is to end",
             (false, _, 2..) if has_stdin => {
-                "--daemon-mode given twice needs --file: in the background there is no stdin to send"
+                "--daemon-mode given twice needs --file: in the background there is no stdin"
             }
             _ => return Ok(options),
         };

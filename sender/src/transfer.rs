@@ -164,7 +164,8 @@ impl From<SourceError> for SendError {
     }
 }
 
-/// Sends `source` by the [sockets](Settings::open_endpoint) to whoever connects, and returns when that has come to an end.
+/// Sends `source` by the [sockets](Settings::open_endpoint) to whoever connects, and returns when
+/// that has come to an end.
 ///
 /// # Errors
 /// [`SendError`]; receivers then notice by their own timeouts.

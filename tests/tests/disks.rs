@@ -13,7 +13,8 @@ use ironcast_tests::room::{
     RECEIVE, Room, TURN, UNATTENDED, demand_ok, demand_refusal, demand_written, value,
 };
 use ironcast_tests::{
-    DiskKind, LabError, Machine, MachineBuilder, Running, gate, image, ironcast_efi, partitions,
+    Architecture, DiskKind, LabError, Machine, MachineBuilder, Running, gate, image, ironcast_efi,
+    partitions,
 };
 
 const MIB: u64 = 1 << 20;
@@ -173,7 +174,7 @@ fn p2_new_guids_without_random_numbers_are_refused_untouched() -> Result<(), Lab
     // Started from the host, since firmware may not netboot without them either.
     let settings = "disk=auto confirm=no guid=new then=poweroff";
     let machine = Machine::builder("machine").disk(&disk, VirtioBlk);
-    let machine = machine.kernel(&ironcast_efi()?, settings);
+    let machine = machine.kernel(&ironcast_efi(Architecture::X86_64)?, settings);
     let mut machine = room.start(machine.without_random_numbers())?;
     let mut check = || {
         demand_refusal(&mut machine, "no random numbers")?;

@@ -187,7 +187,8 @@ fn names(stock: &Path) -> Result<BTreeSet<String>, LabError> {
     Ok(names)
 }
 
-/// Demands that every name, cut wherever a stock program still knows it, is the same option of ours.
+/// Demands that every name, cut wherever a stock program still knows it, is the same option of
+/// ours.
 fn demand_same_when_cut(is_sender: bool) -> Result<(), LabError> {
     let ours = path(Ours, is_sender)?;
     let mut differ = BTreeSet::new();

@@ -81,8 +81,8 @@ fn the_command_ends_with_its_sender() -> Result<(), LabError> {
 
 /// Whether the last progress line says how far the file is; if so, it is at its end.
 fn shows_position(log: &str, size: &str) -> bool {
-    let lines = log.lines().filter(|line| line.starts_with("bytes="));
-    let Some((_, position)) = lines.last().and_then(|line| line.rsplit_once("B/s")) else {
+    let mut lines = log.lines().filter(|line| line.starts_with("bytes="));
+    let Some((_, position)) = lines.next_back().and_then(|line| line.rsplit_once("B/s")) else {
         return false;
     };
     assert!(
