@@ -265,7 +265,8 @@ impl Window {
         loop {
             let is_any_known = self.slices.iter().any(Slice::is_known);
             if !is_any_known {
-                self.lost_slices += slice.saturating_sub(self.number);
+                let passed = slice.saturating_sub(self.number);
+                self.lost_slices = self.lost_slices.saturating_add(passed);
                 self.number = self.number.max(slice);
             } else if !self.pass_over_oldest() {
                 return Passed::NotYet;
@@ -285,7 +286,8 @@ impl Window {
         let extent = self.extent(0, self.base);
         let received = *self.slices[0].received();
         let _ = self.repairs.push_back(Repair::zero(extent, received));
-        self.lost_slices += u32::from(!self.slices[0].is_known());
+        let is_unknown = u32::from(!self.slices[0].is_known());
+        self.lost_slices = self.lost_slices.saturating_add(is_unknown);
         let blocks = geometry::blocks_in(extent.bytes, self.block_size) as u16;
         self.lost += (0..blocks)
             .filter(|&block| !received.contains(usize::from(block)))
@@ -615,6 +617,20 @@ mod tests {
         assert_eq!(window.place(2, 8, 0, 8), Placement::NoRoom);
         assert_eq!(window.place(3, 8, 0, 8), Placement::Abandoned);
         assert_eq!(window.ask(u32::MAX, 8, true), Status::Abandoned);
+    }
+
+    #[test]
+    fn p6_any_number_of_slices_can_be_passed_over() {
+        let mut window = Window::new(BLOCK, 1000, Loss::Ignored);
+        assert_eq!(window.pass_over(5), Passed::Over);
+        assert_eq!(window.lost_slices(), 5);
+        assert!(matches!(window.place(5, 8, 0, 8), Placement::New { .. }));
+        // The next one is known by a block, the one after it not.
+        assert!(matches!(window.place(6, 16, 0, 8), Placement::New { .. }));
+        assert_eq!(window.pass_over(u32::MAX), Passed::Over);
+        assert_eq!(window.pass_over(u32::MAX), Passed::Over);
+        assert_eq!(window.lost_slices(), u32::MAX - 2);
+        assert_eq!(window.lost(), 8);
     }
 
     #[test]
