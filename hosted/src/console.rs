@@ -272,12 +272,20 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
     use std::os::fd::OwnedFd;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
     use rustix::termios::{LocalModes, tcgetattr};
 
     use super::*;
+
+    /// Signals are the whole process's: every console hears what another test raises.
+    static SIGNALS: Mutex<()> = Mutex::new(());
+
+    fn alone() -> MutexGuard<'static, ()> {
+        SIGNALS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// Whether waiting for the console ends at once.
     fn wakes(console: &Console) -> bool {
@@ -298,6 +306,7 @@ mod tests {
 
     #[test]
     fn a_signal_wakes_until_it_was_polled_and_becomes_one_command() {
+        let _alone = alone();
         let mut console = Console::open(false, false).unwrap();
         assert!(!console.has_keyboard());
         assert_eq!(console.poll_command(), None);
@@ -314,6 +323,7 @@ mod tests {
 
     #[test]
     fn a_key_wakes_until_it_was_polled_and_a_keyboard_that_is_gone_never() {
+        let _alone = alone();
         let (reader, mut writer) = io::pipe().unwrap();
         let mut console = at(File::from(OwnedFd::from(reader)));
         assert_eq!(console.poll_command(), None);
@@ -328,6 +338,7 @@ mod tests {
 
     #[test]
     fn keys_of_a_terminal_that_others_have_wake_nobody_and_are_looked_for_later() {
+        let _alone = alone();
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
         let person = openpt(flags).unwrap();
         unlockpt(&person).unwrap();
@@ -348,6 +359,7 @@ mod tests {
 
     #[test]
     fn numbers_are_the_systems() {
+        let _alone = alone();
         for signal in Signal::ALL {
             assert_eq!(i32::from(signal.number()), signal.raw());
         }

@@ -223,7 +223,8 @@ impl Roster {
     }
 
     /// Drops those of `awaited` that said nothing for `limit`, be it since they were asked at
-    /// `asked_at`.
+    /// `asked_at`. Of one that has answered before, and said nothing for so long already when it
+    /// was asked, half of that is enough: it may have died while others were waited for.
     pub(super) fn drop_silent(
         &mut self,
         awaited: &BitSet,
@@ -232,8 +233,14 @@ impl Roster {
         limit: Duration,
     ) {
         for index in awaited.iter() {
-            let heard_at = self.receivers.get(index).map(|entry| entry.heard_at);
-            if heard_at.is_some_and(|heard_at| now.since(heard_at.max(asked_at)) >= limit) {
+            let Some(heard_at) = self.receivers.get(index).map(|entry| entry.heard_at) else {
+                continue;
+            };
+            let patience = match self.answered.contains(index) {
+                true => limit / 2,
+                false => limit,
+            };
+            if now.since(heard_at) >= limit && now.since(asked_at) >= patience {
                 self.set(index as u16, Standing::Silent);
             }
         }
@@ -309,6 +316,27 @@ mod tests {
         assert_eq!(roster.number(address(1)), None);
         assert_eq!(roster.admit(address(1)), None);
         assert_eq!(roster.count(Standing::Connected), 1);
+    }
+
+    #[test]
+    fn p3_who_was_silent_before_it_was_asked_gets_half_the_time() {
+        let mut roster = Roster::new(8);
+        for last in 0..3 {
+            let _ = roster.admit(address(last));
+        }
+        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
+        roster.hear(at(0), 0, true);
+        roster.hear(at(6000), 1, true);
+        // The third has never answered: it may still be joining the group.
+        let mut after = |millis| {
+            let limit = Duration::from_secs(5);
+            roster.drop_silent(&BitSet::below(3), at(5000), at(millis), limit);
+            roster.count(Standing::Silent)
+        };
+        assert_eq!(
+            [7000, 7500, 9000, 10_000, 11_000].map(&mut after),
+            [0, 1, 1, 2, 3]
+        );
     }
 
     #[test]
