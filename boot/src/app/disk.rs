@@ -203,16 +203,19 @@ impl Read for TargetDisk {
     }
 }
 
+/// Where `to` leads from `position` on a disk of so many bytes, its end included.
+pub(crate) fn place_on_disk(to: SeekFrom, position: u64, bytes: u64) -> Result<u64, DiskError> {
+    let place = match to {
+        SeekFrom::Start(place) => Some(place),
+        SeekFrom::End(offset) => bytes.checked_add_signed(offset),
+        SeekFrom::Current(offset) => position.checked_add_signed(offset),
+    };
+    place.filter(|&place| place <= bytes).ok_or(DiskError::Full)
+}
+
 impl Seek for TargetDisk {
     fn seek(&mut self, to: SeekFrom) -> Result<u64, DiskError> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.bytes.checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position
-            .filter(|&position| position <= self.bytes)
-            .ok_or(DiskError::Full)?;
+        self.position = place_on_disk(to, self.position, self.bytes)?;
         Ok(self.position)
     }
 }

@@ -5,7 +5,7 @@
 use embedded_io::{ErrorType, Seek, SeekFrom, Write};
 use ironcast_receiver_nostd::disk::Disk;
 
-use super::disk::DiskError;
+use super::disk::{DiskError, place_on_disk};
 
 /// A disk that takes everything and keeps nothing.
 #[derive(Debug)]
@@ -47,14 +47,7 @@ impl Write for DryRun {
 
 impl Seek for DryRun {
     fn seek(&mut self, to: SeekFrom) -> Result<u64, DiskError> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.bytes.checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position
-            .filter(|&position| position <= self.bytes)
-            .ok_or(DiskError::Full)?;
+        self.position = place_on_disk(to, self.position, self.bytes)?;
         Ok(self.position)
     }
 }
