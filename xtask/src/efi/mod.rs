@@ -17,7 +17,7 @@ use crate::setup::{self, Purpose};
 
 /// The most that the application may measure, in bytes: firmwares fetch it by TFTP, and it has to
 /// fit beside the image's buffers in a machine of 128 MiB.
-const SIZE_LIMIT: u64 = 500 * 1024;
+const SIZE_LIMIT: u64 = 640 * 1024;
 
 /// The crates of Rust's library that it uses.
 const LIBRARY: &str = "core,alloc,compiler_builtins";
