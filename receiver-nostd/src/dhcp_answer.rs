@@ -12,6 +12,7 @@ use smoltcp::wire::DhcpPacket;
 mod option {
     pub(super) const SUBNET_MASK: u8 = 1;
     pub(super) const ROUTER: u8 = 3;
+    pub(super) const HOST_NAME: u8 = 12;
     pub(super) const LEASE_TIME: u8 = 51;
     pub(super) const SERVER_IDENTIFIER: u8 = 54;
     pub(super) const BOOT_FILE: u8 = 67;
@@ -60,6 +61,14 @@ impl<'p> DhcpAnswer<'p> {
     #[must_use]
     pub fn router(&self) -> Option<Ipv4Addr> {
         self.address_option(option::ROUTER)
+    }
+
+    /// The name that the server has for this machine.
+    #[must_use]
+    pub fn host_name(&self) -> Option<&str> {
+        let name = core::str::from_utf8(self.option(option::HOST_NAME)?).ok()?;
+        let name = name.trim_end_matches('\0');
+        (!name.is_empty()).then_some(name)
     }
 
     /// How long the address may be used from the answer on; `None` for ever.
@@ -136,7 +145,8 @@ mod tests {
 
     #[test]
     fn everything_that_a_server_tells_is_read() {
-        let options: [&[u8]; 4] = [
+        let options: [&[u8]; 5] = [
+            &[12, 6, b'l', b'a', b'b', b'-', b'7', 0],
             &[1, 4, 255, 255, 252, 0],
             &[3, 8, 10, 78, 0, 1, 10, 78, 0, 2],
             &[51, 4, 0, 0, 14, 16],
@@ -145,6 +155,7 @@ mod tests {
         let payload = answer([10, 78, 0, 9], b"net/ironcast.efi", &options);
         let answer = DhcpAnswer::new(&payload).unwrap();
         assert_eq!(answer.address(), Some(Ipv4Addr::new(10, 78, 0, 100)));
+        assert_eq!(answer.host_name(), Some("lab-7"));
         assert_eq!(answer.prefix(), 22);
         assert_eq!(answer.router(), Some(Ipv4Addr::new(10, 78, 0, 1)));
         assert_eq!(answer.duration(), Some(Duration::from_secs(3600)));
@@ -161,6 +172,7 @@ mod tests {
         ];
         let payload = answer([0; 4], b"", &options);
         let answer = DhcpAnswer::new(&payload).unwrap();
+        assert_eq!(answer.host_name(), None);
         assert_eq!(answer.prefix(), 8);
         assert_eq!(answer.router(), None);
         assert_eq!(answer.duration(), None);

@@ -3,6 +3,7 @@
 //! A block device of firmware, a file, or a pipe: anything that takes bytes in order. The traits
 //! are those of `embedded-io`, so that drivers written for it fit.
 
+use blake3::Hash;
 use embedded_io::{Read, Seek, Write};
 
 /// Where the image goes.
@@ -71,6 +72,19 @@ pub trait Disk: Write + Seek {
     fn is_dry_run(&self) -> bool {
         false
     }
+
+    /// Does what is left to do with a disk that has the whole image, proved as far as it was to be,
+    /// and could start: such as to give the machine a file of its own. `hash` is the BLAKE3 of the
+    /// stream. The engine writes nothing afterwards, unless this fails; then it does what it does
+    /// after any failure. Gives a few words about it for the sender's list, or none. Default:
+    /// nothing is left to do.
+    ///
+    /// # Errors
+    /// If it could not be done, so that the machine is not what it was meant to become.
+    fn complete(&mut self, hash: &Hash) -> Result<&'static str, Self::Error> {
+        let _ = hash;
+        Ok("")
+    }
 }
 
 impl<D: Disk + ?Sized> Disk for &mut D {
@@ -100,5 +114,9 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn is_dry_run(&self) -> bool {
         (**self).is_dry_run()
+    }
+
+    fn complete(&mut self, hash: &Hash) -> Result<&'static str, Self::Error> {
+        (**self).complete(hash)
     }
 }

@@ -11,6 +11,8 @@ use core::str::FromStr;
 pub use crate::disk_choice::{Conditions, DiskChoice, DiskKind};
 use crate::engine::Decompress;
 pub use crate::engine::{Gpt, OnFailure};
+pub use crate::first_boot::SeedFile;
+pub use crate::job::JobName;
 
 /// What an operator can set, with its defaults. Texts are borrowed from the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,11 @@ pub struct Settings<'a> {
     /// `on-failure=`: what becomes of a disk that did not get the whole image. Default: it is
     /// cleared.
     pub on_failure: OnFailure,
+    /// `job=`: the name of this imaging, so that a machine that has had it is not imaged again.
+    /// Default: none, and the machine is imaged whenever it starts this program.
+    pub job: Option<JobName<'a>>,
+    /// `seed=`: the file that the installed system finds at its first boot. Default: none.
+    pub seed: Option<SeedFile<'a>>,
     /// `then=`: what to do after success. Default: restart.
     pub then: Then,
 }
@@ -63,6 +70,8 @@ impl Default for Settings<'_> {
             gpt: Gpt::default(),
             guid: Guid::default(),
             on_failure: OnFailure::default(),
+            job: None,
+            seed: None,
             then: Then::Reboot,
         }
     }
@@ -147,6 +156,8 @@ impl<'a> Settings<'a> {
                 }
             }
             Key::DryRun => self.dry_run = yes_or_no(value)?,
+            Key::Job => self.job = Some(JobName::parse(value)?),
+            Key::Seed => self.seed = Some(SeedFile::parse(value)?),
             Key::Then => {
                 self.then = match value {
                     "reboot" => Then::Reboot,
@@ -175,11 +186,13 @@ enum Key {
     Gpt,
     Guid,
     OnFailure,
+    Job,
+    Seed,
     Then,
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 13] = [
+const KEYS: [(Key, &str, &str); 15] = [
     (
         Key::Disk,
         "disk",
@@ -205,6 +218,16 @@ const KEYS: [(Key, &str, &str); 13] = [
     (Key::Gpt, "gpt", "move or keep"),
     (Key::Guid, "guid", "keep or new"),
     (Key::OnFailure, "on-failure", "clear or keep"),
+    (
+        Key::Job,
+        "job",
+        "a name of up to 64 letters, digits, dots, hyphens and underscores",
+    ),
+    (
+        Key::Seed,
+        "seed",
+        "the path of a file, such as seeds/<mac>, of up to 128 printable characters",
+    ),
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
 ];
 
@@ -322,6 +345,17 @@ pub enum Then {
     Wait,
 }
 
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reboot => "reboot",
+            Self::PowerOff => "poweroff",
+            Self::Boot => "boot",
+            Self::Wait => "wait",
+        })
+    }
+}
+
 /// A word that can't be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<'a> {
@@ -419,7 +453,7 @@ mod tests {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
              late-join=yes decompress=zstd dry-run=yes verify=no gpt=move guid=new \
-             on-failure=keep then=poweroff",
+             on-failure=keep job=autumn seed=seeds/<mac> then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -441,6 +475,8 @@ mod tests {
             gpt: Gpt::Move,
             guid: Guid::New,
             on_failure: OnFailure::Keep,
+            job: JobName::parse("autumn"),
+            seed: SeedFile::parse("seeds/<mac>"),
             then: Then::PowerOff,
         };
         assert_eq!(settings, Ok(expected));

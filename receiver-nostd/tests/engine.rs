@@ -77,7 +77,7 @@ fn p1_images_of_every_length_arrive_whole() {
             lost_slices: 0,
         };
         assert_eq!(report, expected);
-        let reported = (State::DONE, *hash.as_bytes(), String::new());
+        let reported = (State::DONE, *hash.as_bytes(), "made its own".to_owned());
         assert_eq!(network.last_report, Some(reported), "P5: {len} bytes");
         let sent = network.sender.stats();
         assert_eq!(sent.retransmitted, 0, "{len} bytes: {sent:?}");

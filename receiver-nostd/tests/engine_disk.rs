@@ -573,6 +573,28 @@ fn p1_a_sender_that_dies_leaves_a_disk_that_is_cleared() {
 
 /// A dry run has no disk that could be read, cleared, or have a table.
 #[test]
+fn what_is_left_to_do_is_done_last_and_the_sender_hears_of_it() {
+    let image = image(3 * WRITE_SIZE);
+    let disk = TestDisk::with_capacity(8 * WRITE);
+    let report = send(&image, defaults(), &disk);
+    let (writes, hash) = disk.completed().expect("it was completed");
+    assert_eq!((writes, hash), (disk.writes().len(), report.hash));
+    let dry = TestDisk::with_capacity(8 * WRITE).keeping_nothing();
+    fail(&image, defaults(), &dry);
+    assert_eq!(dry.completed(), None);
+}
+
+#[test]
+fn p1_a_disk_that_can_not_be_completed_does_not_start() {
+    let image = image(3 * WRITE_SIZE);
+    let disk = TestDisk::with_capacity(8 * WRITE).failing(Fault::Complete);
+    let (error, leftover) = fail(&image, defaults(), &disk);
+    assert_eq!(error, Error::Complete(DiskError));
+    assert_eq!(leftover, Leftover::Cleared);
+    assert!(disk.bytes()[..MIB].iter().all(|&byte| byte == 0));
+}
+
+#[test]
 fn a_dry_run_is_refused_what_its_disk_would_be_and_clears_nothing() {
     let image = Layout::new(512, 3 * MIB).image();
     let dry = |sector| {

@@ -246,16 +246,16 @@ impl MachineResult {
         line.push_str(&format!("  {:<7}", self.verdict.word()));
         match (&self.verdict, &self.description) {
             (Verdict::Failed(message), _) => line.push_str(&format!("  {message}")),
-            (Verdict::Ok | Verdict::Partial, Some(it)) => line.push_str(&format!(
-                "  {} bytes in {:.1} s, {}",
-                it.written,
-                it.elapsed.as_secs_f64(),
-                if it.verified {
-                    "verified"
-                } else {
-                    "not verified"
+            (Verdict::Ok | Verdict::Partial, Some(it)) => {
+                let (written, seconds) = (it.written, it.elapsed.as_secs_f64());
+                let not = if it.verified { "" } else { "not " };
+                line.push_str(&format!(
+                    "  {written} bytes in {seconds:.1} s, {not}verified"
+                ));
+                if !it.message.is_empty() {
+                    line.push_str(&format!(", {}", it.message));
                 }
-            )),
+            }
             (Verdict::Ok | Verdict::Partial, None) => line.push_str("  by its word alone"),
             (_, Some(it)) => line.push_str(&format!("  after {} bytes", it.received)),
             (_, None) => {}
@@ -278,6 +278,9 @@ impl Description {
             let hash = blake3::Hash::from_bytes(self.hash).to_string();
             values.push(("verified", self.verified.into()));
             values.push(("blake3", hash.into()));
+            if !self.message.is_empty() {
+                values.push(("note", self.message.as_str().into()));
+            }
         }
         let texts = [
             ("mac", self.mac_text()),

@@ -203,7 +203,7 @@ http.server.ThreadingHTTPServer(('', 80), Handler).serve_forever()
     let server = Running::start("http", command, room.folder.path())?;
     let mut machine = room.start(machine.disk(&disk, VirtioBlk))?;
     let mut check = || {
-        machine.wait_for_line("the boot server could not be asked", RECEIVE)?;
+        machine.wait_for_line("it could not be read", RECEIVE)?;
         machine.wait_for_line("Press y to agree", RECEIVE)?;
         machine.switch_off();
         image::demand_untouched(&disk)

@@ -6,29 +6,25 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use ironcast_receiver_nostd::load_options;
 use ironcast_receiver_nostd::settings::{self, Confirm, Settings, Then};
 use uefi::boot;
-use uefi::proto::device_path::media::FilePath;
 use uefi::proto::loaded_image::LoadedImage;
-use uefi::proto::media::file::{File, FileAttribute, FileMode};
-use uefi::proto::media::fs::SimpleFileSystem;
-use uefi::{CString16, Status};
 
 use super::clock::Clock;
 use super::console::Console;
 use super::failure::Failure;
-use super::firmware;
 use super::network_boot::{FetchError, NetworkBoot};
+use super::{files, firmware};
 
 /// Name of the file, and on a server of the folder too.
 const FILE: &str = "ironcast.conf";
 
 /// Bytes of the largest file that is read: settings are a few lines.
-const LARGEST_FILE: usize = 8192;
+const LARGEST_FILE: usize = 8191;
 
 /// The words of a source, and its name.
 #[derive(Clone, Debug)]
@@ -114,19 +110,19 @@ fn load_options() -> Option<Source> {
 
 /// The file in the folder that the program was loaded from.
 fn beside_the_program(console: &mut Console) -> Result<Option<Source>, Failure> {
-    let Some(image) = firmware::open_shared::<LoadedImage>(boot::image_handle()) else {
-        return Ok(None);
-    };
-    let path = format!("{}{FILE}", folder_of(&image));
-    Ok(match read_file(&image, &path) {
-        None => None,
-        Some(Ok(contents)) => Source::new(String::from_utf8_lossy(&contents).into_owned(), path),
-        Some(Err(Status::BUFFER_TOO_SMALL)) => return Err(too_large(&path)),
-        Some(Err(status)) => {
-            console.line(&format!("ironcast: {path} can't be read ({status})"));
-            None
+    let (path, contents) = files::beside_the_program(FILE, LARGEST_FILE);
+    match contents {
+        Ok(contents) => {
+            let text = String::from_utf8_lossy(&contents).into_owned();
+            Ok(Source::new(text, path))
         }
-    })
+        Err(FetchError::NotThere) => Ok(None),
+        Err(FetchError::TooLarge(_)) => Err(too_large(&path)),
+        Err(FetchError::Failed(status)) => {
+            console.line(&format!("ironcast: {path} can't be read ({status})"));
+            Ok(None)
+        }
+    }
 }
 
 fn too_large(path: &str) -> Failure {
@@ -134,51 +130,6 @@ fn too_large(path: &str) -> Failure {
         format!("{path} is too large for settings, so nothing was written"),
         "make it less than 8 KiB and restart this machine",
     )
-}
-
-/// The folder of a program's file, with a backslash at its end.
-fn folder_of(image: &LoadedImage) -> String {
-    let mut path = String::new();
-    let nodes = image
-        .file_path()
-        .into_iter()
-        .flat_map(|path| path.node_iter());
-    for part in nodes.filter_map(|node| <&FilePath>::try_from(node).ok()) {
-        if !path.ends_with('\\') {
-            path.push('\\');
-        }
-        if let Ok(name) = part.path_name().to_cstring16() {
-            path.push_str(&name.to_string());
-        }
-    }
-    path.truncate(path.rfind('\\').map_or(0, |at| at + 1));
-    if path.is_empty() {
-        "\\".to_owned()
-    } else {
-        path.replace("\\\\", "\\")
-    }
-}
-
-/// A file of the file system that the program was loaded from; `None` if there is no such file.
-fn read_file(image: &LoadedImage, path: &str) -> Option<Result<Vec<u8>, Status>> {
-    let mut system = firmware::open_shared::<SimpleFileSystem>(image.device()?)?;
-    let path = CString16::try_from(path).ok()?;
-    let mut root = system.open_volume().ok()?;
-    let file = match root.open(&path, FileMode::Read, FileAttribute::empty()) {
-        Ok(file) => file.into_regular_file()?,
-        Err(error) if error.status() == Status::NOT_FOUND => return None,
-        Err(error) => return Some(Err(error.status())),
-    };
-    let mut file = file;
-    let mut contents = alloc::vec![0; LARGEST_FILE];
-    Some(match file.read(&mut contents) {
-        Ok(LARGEST_FILE) => Err(Status::BUFFER_TOO_SMALL),
-        Ok(length) => {
-            contents.truncate(length);
-            Ok(contents)
-        }
-        Err(error) => Err(error.status()),
-    })
 }
 
 /// The files on the server that the program was booted from: this machine's own, then the one for
@@ -197,7 +148,7 @@ fn on_the_server(
         let Some(place) = boot.place(&name) else {
             return Ok(None);
         };
-        match boot.fetch(&name, clock) {
+        match boot.fetch(&name, LARGEST_FILE, clock) {
             Ok(contents) => {
                 let text = String::from_utf8_lossy(&contents).into_owned();
                 let source = Source::new(text, place);
@@ -206,7 +157,7 @@ fn on_the_server(
                 }
             }
             Err(FetchError::NotThere) => {}
-            Err(FetchError::TooLarge) => return Err(too_large(&place)),
+            Err(FetchError::TooLarge(_)) => return Err(too_large(&place)),
             Err(error) => {
                 // A server that does not answer would not answer the next time either.
                 console.line(&format!("ironcast: {place}: {error}"));

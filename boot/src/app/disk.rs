@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use blake3::Hash;
 use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::WRITE_SIZE;
@@ -14,6 +15,8 @@ use uefi::boot::{self, ScopedProtocol};
 use uefi::proto::media::block::BlockIO;
 
 use super::disks::DiskInfo;
+use super::first_boot::{self, FirstBoot, FirstBootError};
+use super::job;
 use super::memory::{MemoryError, Pages};
 
 /// What every GPT header begins with.
@@ -22,86 +25,102 @@ const GPT_SIGNATURE: &[u8] = b"EFI PART";
 /// A disk that is ours alone and is being written.
 #[derive(Debug)]
 pub(crate) struct TargetDisk {
-    block_io: ScopedProtocol<BlockIO>,
-    /// Number of the medium that was opened: with it, drivers refuse one that was put in later.
-    medium: u32,
+    info: DiskInfo,
+    sectors: Sectors,
     bytes: u64,
     sector: usize,
     alignment: usize,
     position: u64,
     /// Memory that every driver can use, for what isn't aligned or doesn't fill a sector.
     bounce: Pages,
-    /// Whether the old partition table's copy at the end has been looked for.
-    cleared: bool,
+    /// Whether what was on the disk has been made not to count any more.
+    prepared: bool,
+    first_boot: Option<FirstBoot>,
+}
+
+/// The disk as the firmware's driver has it.
+#[derive(Debug)]
+struct Sectors {
+    /// `None` while the firmware's other drivers have the disk.
+    block_io: Option<ScopedProtocol<BlockIO>>,
+    /// Number of the medium that was opened: with it, drivers refuse one that was put in later.
+    medium: u32,
 }
 
 impl TargetDisk {
     /// Takes the disk away from the firmware's own drivers. Nothing is written yet.
     pub(crate) fn open(info: &DiskInfo) -> Result<Self, DiskError> {
-        let block_io = boot::open_protocol_exclusive::<BlockIO>(info.handle())
-            .map_err(|error| DiskError::InUse(error.status()))?;
+        let block_io = open_exclusively(info)?;
         let media = block_io.media();
         let sector = media.block_size() as usize;
-        let bytes = (media.last_block() + 1) * u64::from(media.block_size());
-        if !media.is_media_present() || bytes != info.bytes() || media.block_size() != info.sector()
-        {
-            return Err(DiskError::Changed);
-        }
         Ok(Self {
             alignment: (media.io_align() as usize).max(1),
             bounce: Pages::allocate(WRITE_SIZE.max(sector))?,
-            medium: media.media_id(),
-            block_io,
-            bytes,
+            bytes: info.bytes(),
+            sectors: Sectors {
+                medium: media.media_id(),
+                block_io: Some(block_io),
+            },
+            info: info.clone(),
             sector,
             position: 0,
-            cleared: false,
+            prepared: false,
+            first_boot: None,
         })
     }
 
-    /// Invalidates the copy of a GPT at the end of the disk: firmware would restore the old table
-    /// from it if the transfer broke off, over a disk that has half of its new contents.
-    fn clear_old_table(&mut self) -> Result<(), DiskError> {
-        if core::mem::replace(&mut self.cleared, true) {
+    /// What was known of it when it was opened.
+    pub(crate) fn info(&self) -> &DiskInfo {
+        &self.info
+    }
+
+    /// Has the disk get these files, once it has the image.
+    pub(crate) fn set_first_boot(&mut self, first_boot: FirstBoot) {
+        self.first_boot = Some(first_boot);
+    }
+
+    /// Makes what was on the disk not count any more, before it is overwritten: the machine forgets
+    /// the job that brought it. And the copy of a GPT at the end of the disk is made invalid:
+    /// firmware would restore the old table from it if the transfer broke off, over a disk that has
+    /// half of its new contents.
+    fn prepare(&mut self) -> Result<(), DiskError> {
+        if core::mem::replace(&mut self.prepared, true) {
             return Ok(());
         }
-        let (id, last) = (self.medium, self.bytes / self.sector as u64 - 1);
+        job::forget().map_err(DiskError::JobRemembered)?;
+        let last = self.bytes / self.sector as u64 - 1;
         let block = &mut self.bounce.as_mut_slice()[..self.sector];
-        let at = |error: uefi::Error| DiskError::Failed(error.status(), last);
-        self.block_io.read_blocks(id, last, block).map_err(at)?;
+        self.sectors.read(last, block)?;
         if !block.starts_with(GPT_SIGNATURE) {
             return Ok(());
         }
         block.fill(0);
-        self.block_io.write_blocks(id, last, block).map_err(at)
+        self.sectors.write(last, block)
     }
 
     /// Writes whole sectors at the position.
     fn write_sectors(&mut self, data: &[u8]) -> Result<usize, DiskError> {
         let whole = data.len().min(WRITE_SIZE) / self.sector * self.sector;
         let data = &data[..whole];
-        let (id, block) = (self.medium, self.block());
-        let written = if self.is_aligned(data) {
-            self.block_io.write_blocks(id, block, data)
+        let block = self.block();
+        if self.is_aligned(data) {
+            self.sectors.write(block, data)?;
         } else {
             let bounce = &mut self.bounce.as_mut_slice()[..whole];
             bounce.copy_from_slice(data);
-            self.block_io.write_blocks(id, block, bounce)
-        };
-        written.map_err(|error| DiskError::Failed(error.status(), block))?;
+            self.sectors.write(block, bounce)?;
+        }
         Ok(whole)
     }
 
     /// Writes a part of the sector that the position is in, which keeps the rest of it.
     fn write_part(&mut self, data: &[u8]) -> Result<usize, DiskError> {
-        let (id, block) = (self.medium, self.block());
+        let block = self.block();
         let start = self.load_sector()?;
         let part = data.len().min(self.sector - start);
         let sector = &mut self.bounce.as_mut_slice()[..self.sector];
         sector[start..start + part].copy_from_slice(&data[..part]);
-        self.block_io
-            .write_blocks(id, block, sector)
-            .map_err(|error| DiskError::Failed(error.status(), block))?;
+        self.sectors.write(block, sector)?;
         Ok(part)
     }
 
@@ -109,16 +128,14 @@ impl TargetDisk {
     fn read_sectors(&mut self, data: &mut [u8]) -> Result<usize, DiskError> {
         let whole = data.len().min(WRITE_SIZE) / self.sector * self.sector;
         let data = &mut data[..whole];
-        let (id, block) = (self.medium, self.block());
-        let read = if self.is_aligned(data) {
-            self.block_io.read_blocks(id, block, data)
+        let block = self.block();
+        if self.is_aligned(data) {
+            self.sectors.read(block, data)?;
         } else {
             let bounce = &mut self.bounce.as_mut_slice()[..whole];
-            let read = self.block_io.read_blocks(id, block, bounce);
+            self.sectors.read(block, bounce)?;
             data.copy_from_slice(bounce);
-            read
-        };
-        read.map_err(|error| DiskError::Failed(error.status(), block))?;
+        }
         Ok(whole)
     }
 
@@ -132,11 +149,9 @@ impl TargetDisk {
 
     /// Reads the sector that the position is in into `bounce`; where in it the position is.
     fn load_sector(&mut self) -> Result<usize, DiskError> {
-        let (id, block) = (self.medium, self.block());
+        let block = self.block();
         let sector = &mut self.bounce.as_mut_slice()[..self.sector];
-        self.block_io
-            .read_blocks(id, block, sector)
-            .map_err(|error| DiskError::Failed(error.status(), block))?;
+        self.sectors.read(block, sector)?;
         Ok((self.position % self.sector as u64) as usize)
     }
 
@@ -161,6 +176,45 @@ impl TargetDisk {
     }
 }
 
+impl Sectors {
+    fn read(&mut self, block: u64, data: &mut [u8]) -> Result<(), DiskError> {
+        let medium = self.medium;
+        self.block_io()?
+            .read_blocks(medium, block, data)
+            .map_err(|error| DiskError::Failed(error.status(), block))
+    }
+
+    fn write(&mut self, block: u64, data: &[u8]) -> Result<(), DiskError> {
+        let medium = self.medium;
+        self.block_io()?
+            .write_blocks(medium, block, data)
+            .map_err(|error| DiskError::Failed(error.status(), block))
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        let flushed = self.block_io()?.flush_blocks();
+        flushed.map_err(|error| DiskError::NotFlushed(error.status()))
+    }
+
+    fn block_io(&mut self) -> Result<&mut BlockIO, DiskError> {
+        let block_io = self.block_io.as_deref_mut();
+        block_io.ok_or(DiskError::InUse(Status::NOT_READY))
+    }
+}
+
+/// Takes the disk away from the firmware's other drivers, if it is still the one that was found.
+fn open_exclusively(info: &DiskInfo) -> Result<ScopedProtocol<BlockIO>, DiskError> {
+    let block_io = boot::open_protocol_exclusive::<BlockIO>(info.handle())
+        .map_err(|error| DiskError::InUse(error.status()))?;
+    let media = block_io.media();
+    let sectors = media.last_block().checked_add(1);
+    let bytes = sectors.and_then(|sectors| sectors.checked_mul(media.block_size().into()));
+    let is_same = media.is_media_present()
+        && bytes == Some(info.bytes())
+        && media.block_size() == info.sector();
+    is_same.then_some(block_io).ok_or(DiskError::Changed)
+}
+
 impl ErrorType for TargetDisk {
     type Error = DiskError;
 }
@@ -171,7 +225,7 @@ impl Write for TargetDisk {
         if data.is_empty() {
             return Err(DiskError::Full);
         }
-        self.clear_old_table()?;
+        self.prepare()?;
         let written = if self.has_whole_sectors(data.len()) {
             self.write_sectors(data)?
         } else {
@@ -182,8 +236,7 @@ impl Write for TargetDisk {
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
-        let flushed = self.block_io.flush_blocks();
-        flushed.map_err(|error| DiskError::NotFlushed(error.status()))
+        self.sectors.flush()
     }
 }
 
@@ -232,6 +285,19 @@ impl Disk for TargetDisk {
     fn reader(&mut self) -> Option<&mut dyn Read<Error = DiskError>> {
         Some(self)
     }
+
+    fn complete(&mut self, hash: &Hash) -> Result<&'static str, DiskError> {
+        let Some(first_boot) = self.first_boot.take() else {
+            return Ok("");
+        };
+        // The firmware's drivers of partitions and file systems need the disk for themselves.
+        self.sectors.block_io = None;
+        let written = first_boot.write(&self.info, &hash.to_hex());
+        self.sectors.block_io = Some(open_exclusively(&self.info)?);
+        written.map_err(DiskError::FirstBoot)?;
+        self.sectors.flush()?;
+        Ok(first_boot::NOTE)
+    }
 }
 
 /// Why a disk can't be written.
@@ -249,6 +315,10 @@ pub(crate) enum DiskError {
     NotFlushed(Status),
     /// It ends here.
     Full,
+    /// The firmware does not forget the job that brought what is on it.
+    JobRemembered(Status),
+    /// It did not get the files for the first boot.
+    FirstBoot(FirstBootError),
 }
 
 impl From<MemoryError> for DiskError {
@@ -273,6 +343,11 @@ impl fmt::Display for DiskError {
                 write!(f, "its driver could not empty the disk's cache ({status})")
             }
             Self::Full => f.write_str("it is full"),
+            Self::JobRemembered(status) => write!(
+                f,
+                "the firmware can't forget the job that was done here before ({status})"
+            ),
+            Self::FirstBoot(error) => error.fmt(f),
         }
     }
 }

@@ -71,6 +71,11 @@ impl DiskInfo {
         }
     }
 
+    /// Its device path, in the firmware's text form.
+    pub(crate) fn path_text(&self) -> &str {
+        &self.path_text
+    }
+
     /// Its handle, for the firmware's drivers.
     pub(crate) fn handle(&self) -> Handle {
         self.handle

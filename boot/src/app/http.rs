@@ -27,7 +27,7 @@ use uefi_raw::protocol::network::http::{
 
 use super::clock::Clock;
 use super::firmware::{self, Path};
-use super::network_boot::{FetchError, LARGEST_FILE};
+use super::network_boot::FetchError;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -84,12 +84,18 @@ impl HttpClient {
         format!("{folder}{name}")
     }
 
-    /// Fetches the file `name` out of the folder of the file that was booted.
-    pub(crate) fn fetch(&self, name: &str, clock: &Clock) -> Result<Vec<u8>, FetchError> {
+    /// Fetches the file `name`, of `limit` bytes at most, out of the folder of the file that was
+    /// booted.
+    pub(crate) fn fetch(
+        &self,
+        name: &str,
+        limit: usize,
+        clock: &Clock,
+    ) -> Result<Vec<u8>, FetchError> {
         let host = BootUrl::parse(&self.url).map_or("", |url| url.host());
         let mut connection = Connection::open(self.card, self.address, clock)?;
         connection.send_request(&self.place(name), host)?;
-        connection.receive_file()
+        connection.receive_file(limit)
     }
 }
 
@@ -161,9 +167,9 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// Receives an answer, and the whole file in it.
-    fn receive_file(&mut self) -> Result<Vec<u8>, FetchError> {
-        let mut file = alloc::vec![0; LARGEST_FILE];
+    /// Receives an answer, and the whole file in it, of `limit` bytes at most.
+    fn receive_file(&mut self, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let mut file = alloc::vec![0; limit];
         let mut response = HttpResponseData::default();
         let mut message = HttpMessage {
             data: HttpRequestOrResponse {
@@ -181,7 +187,7 @@ impl<'c> Connection<'c> {
         let length = headers
             .content_length()
             .ok_or(FetchError::Failed(Status::BAD_BUFFER_SIZE))?;
-        let rest = file.get_mut(..length).ok_or(FetchError::TooLarge)?;
+        let rest = file.get_mut(..length).ok_or(FetchError::TooLarge(limit))?;
         let mut received = message.body_length;
         while let Some(rest) = rest.get_mut(received..).filter(|rest| !rest.is_empty()) {
             let mut message = message_for(rest);

@@ -8,11 +8,13 @@ use ironcast_receiver_nostd::smbios::{self, ENTRY_POINT_LEN, System};
 use uefi::system;
 use uefi::table::cfg::ConfigTableEntry;
 
+use super::network::Network;
+
 /// Bytes of the longest SMBIOS table that is looked at: real ones have a few KiB.
 const LONGEST_TABLE: usize = 64 << 10;
 
-/// This machine, which takes part with the card of this Ethernet address and writes to `disk`.
-pub(crate) fn of_this_machine(mac: [u8; 6], disk: &str) -> Identity {
+/// This machine, which takes part over `network` and writes to `disk`.
+pub(crate) fn of_this_machine(network: &Network, disk: &str) -> Identity {
     let System {
         manufacturer,
         product,
@@ -21,12 +23,12 @@ pub(crate) fn of_this_machine(mac: [u8; 6], disk: &str) -> Identity {
     } = smbios_table().map(smbios::system).unwrap_or_default();
     let product = format!("{manufacturer} {product}");
     Identity {
-        mac,
+        mac: network.mac(),
         uuid,
         serial: text(serial),
         product: text(product.trim()),
         disk: text(disk),
-        ..Identity::default()
+        host: text(network.host()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! person has agreed where that is asked for.
 
 mod arch;
+mod boot_next;
 mod clock;
 mod config;
 mod console;
@@ -12,15 +13,21 @@ mod disk_identity;
 mod disks;
 mod dry_run;
 mod failure;
+mod files;
 mod firmware;
+mod first_boot;
 mod http;
 mod identity;
+mod job;
+mod loader;
 mod memory;
 mod network;
 mod network_boot;
 mod nic;
+mod notice;
 mod outcome;
 mod panic;
+mod plan;
 mod pxe;
 mod random;
 mod serial;
@@ -29,6 +36,7 @@ mod then;
 mod transfer;
 
 use alloc::format;
+use alloc::string::ToString;
 
 use ironcast_proto::time::Duration;
 use ironcast_receiver_nostd::settings::{Settings, Then};
@@ -37,15 +45,17 @@ use uefi::prelude::*;
 use clock::Clock;
 use config::Source;
 use console::Console;
-use disk::TargetDisk;
 use disks::DiskInfo;
 use dry_run::DryRun;
 use failure::Failure;
 use firmware::Path;
+use first_boot::FirstBoot;
+use job::JobDone;
 use network::Network;
 use network_boot::NetworkBoot;
 use outcome::Done;
-use transfer::{Target, Transfer};
+use plan::{Installation, Plan, Surroundings};
+use transfer::Target;
 
 #[entry]
 fn main() -> Status {
@@ -54,46 +64,144 @@ fn main() -> Status {
     let mut console = Console::open();
     console.line(concat!("ironcast: ", env!("CARGO_PKG_VERSION")));
     firmware::connect_all_drivers();
-    match install(&clock, &mut console) {
-        Ok((disk, done, then)) => {
-            let name = disk.name();
-            let (word, hash) = (done.word(), done.hash);
-            console.line(&format!(
-                "ironcast: result {word} {done} disk={name} blake3={hash}{}",
-                done.care()
-            ));
-            follow(then, &disk, &clock, &mut console)
+    run(&clock, &mut console)
+}
+
+/// All that this program does.
+fn run(clock: &Clock, console: &mut Console) -> ! {
+    let boot_handle = firmware::boot_device();
+    let boot_device = boot_handle.map(Path::of).unwrap_or_default();
+    let cards = nic::find(&boot_device);
+    let mut network_boot = NetworkBoot::find(boot_handle, &cards);
+    let lease = network_boot.as_ref().and_then(NetworkBoot::lease);
+    let source = Source::find(network_boot.as_mut(), clock, console);
+    let source = source.as_ref().map(Option::as_ref).map_err(Failure::clone);
+    let settings = source.clone().and_then(Source::settings);
+    let plan = settings.clone().and_then(|settings| {
+        show_settings(&settings, source.ok().flatten(), console);
+        let surroundings = Surroundings {
+            boot_device: &boot_device,
+            cards: &cards,
+            network_boot: network_boot.as_mut(),
+        };
+        Plan::make(&settings, surroundings, clock, console)
+    });
+    // The firmware's network stack is to give the card away.
+    drop(network_boot);
+    // A machine whose settings nobody understands looks for senders as one without any.
+    let settings = settings.unwrap_or_default();
+    let connect =
+        |console: &mut Console| Network::connect(&cards, &settings, lease.as_ref(), clock, console);
+    match plan {
+        Ok(Plan::Start(done)) => start(&done, clock, console),
+        Ok(Plan::Install(installation)) => {
+            let network = connect(console);
+            let done =
+                network.and_then(|network| install(installation, &settings, network, console));
+            match done {
+                Ok((disk, done)) => succeed(&disk, &done, &settings, clock, console),
+                Err(failure) => {
+                    show_failure(&failure, console);
+                    then::after_failure(console, clock, &mut |_| {})
+                }
+            }
         }
         Err(failure) => {
-            console.line(&format!("ironcast: result failed: {failure}"));
-            then::after_failure(&mut console, &clock)
+            show_failure(&failure, console);
+            match connect(console) {
+                Ok(network) => notice::after_failure(&failure, &settings, network, clock, console),
+                Err(error) => {
+                    console.line(&format!("ironcast: nobody can be told: {error}"));
+                    then::after_failure(console, clock, &mut |_| {})
+                }
+            }
         }
     }
 }
 
 /// Receives the image and writes it.
-fn install(clock: &Clock, console: &mut Console) -> Result<(DiskInfo, Done, Then), Failure> {
-    let boot_handle = firmware::boot_device();
-    let boot_device = boot_handle.map(Path::of).unwrap_or_default();
-    let cards = nic::find(&boot_device);
-    let mut network_boot = NetworkBoot::find(boot_handle, &cards);
-    let source = Source::find(network_boot.as_mut(), clock, console)?;
-    let settings = Source::settings(source.as_ref())?;
-    show_settings(&settings, source.as_ref(), console);
-    let lease = network_boot.and_then(|boot| boot.lease());
-
-    let transfer = Transfer::new(&settings, clock)?;
-    let disk = target::choose(settings.disk, &boot_device, console)?;
-    target::confirm(&settings, &disk, clock, console)?;
-    let mut target = TargetDisk::open(&disk).map_err(|error| target::unusable(&disk, &error))?;
+fn install(
+    installation: Installation<'_>,
+    settings: &Settings<'_>,
+    mut network: Network,
+    console: &mut Console,
+) -> Result<(DiskInfo, Done), Failure> {
+    let Installation {
+        transfer,
+        mut target,
+        seed,
+    } = installation;
+    let disk = target.info().clone();
+    let identity = identity::of_this_machine(&network, &disk.name());
+    let has_seed = seed.is_some();
+    if let Some(seed) = seed {
+        target.set_first_boot(FirstBoot {
+            seed,
+            identity: identity.clone(),
+            job: settings.job.map(|job| job.to_string()).unwrap_or_default(),
+        });
+    }
     let mut dry_run = DryRun::new(disk.bytes(), disk.sector());
-    let mut network = Network::connect(&cards, &settings, lease, clock, console)?;
     let target: &mut Target = match settings.dry_run {
         true => &mut dry_run,
         false => &mut target,
     };
-    let done = transfer.run(&mut network, target, &disk, console)?;
-    Ok((disk, done, settings.then))
+    let mut done = transfer.run(&mut network, target, &disk, identity, console)?;
+    if has_seed {
+        done = done.with_a_seed();
+    }
+    Ok((disk, done))
+}
+
+/// Shows that the image is on `disk`, remembers the job, and does what was to be done then.
+fn succeed(
+    disk: &DiskInfo,
+    done: &Done,
+    settings: &Settings<'_>,
+    clock: &Clock,
+    console: &mut Console,
+) -> ! {
+    let (name, word, hash) = (disk.name(), done.word(), done.hash);
+    console.line(&format!(
+        "ironcast: result {word} {done} disk={name} blake3={hash}{}",
+        done.care()
+    ));
+    if let Some(job) = settings.job.filter(|_| done.is_on_disk())
+        && let Err(status) = job::remember(job, &hash.to_string(), disk)
+    {
+        let then = settings.then;
+        console.line(&format!(
+            "ironcast: the firmware can't remember job {job} ({status}), so the next start of this \
+             program would image the machine again; then={then} is not followed"
+        ));
+        then::after_failure(console, clock, &mut |_| {})
+    }
+    match settings.then {
+        Then::Reboot => then::reboot_into(disk, console),
+        Then::PowerOff => then::power_off(console),
+        Then::Wait => then::wait(console),
+        Then::Boot => start_from(disk, clock, console),
+    }
+}
+
+/// Starts the system of a job that this machine has had.
+fn start(done: &JobDone, clock: &Clock, console: &mut Console) -> ! {
+    let JobDone { name, disk, hash } = done;
+    console.line(&format!(
+        "ironcast: job {name} is done: the image with blake3={hash} is on {}, which stays as it is",
+        disk.name()
+    ));
+    start_from(disk, clock, console)
+}
+
+fn start_from(disk: &DiskInfo, clock: &Clock, console: &mut Console) -> ! {
+    let failure = then::start_from(disk, console);
+    console.line(&format!("ironcast: {failure}"));
+    then::after_failure(console, clock, &mut |_| {})
+}
+
+fn show_failure(failure: &Failure, console: &mut Console) {
+    console.line(&format!("ironcast: result failed: {failure}"));
 }
 
 /// Says what the machine goes by, so that nobody has to guess.
@@ -119,21 +227,10 @@ fn show_settings(settings: &Settings<'_>, source: Option<&Source>, console: &mut
     );
     let choices = choices.to_ascii_lowercase();
     let dry_run = if settings.dry_run { " dry-run=yes" } else { "" };
+    let job = settings.job.map(|job| format!(" job={job}"));
+    let seed = settings.seed.map(|seed| format!(" seed={seed}"));
+    let (job, seed) = (job.unwrap_or_default(), seed.unwrap_or_default());
     console.line(&format!(
-        "ironcast: disk={disk} portbase={port} verify={verify} {choices}{dry_run}"
+        "ironcast: disk={disk} portbase={port} verify={verify} {choices}{dry_run}{job}{seed}"
     ));
-}
-
-/// Does what was to be done after success.
-fn follow(then: Then, disk: &DiskInfo, clock: &Clock, console: &mut Console) -> ! {
-    match then {
-        Then::Reboot => then::reboot(console),
-        Then::PowerOff => then::power_off(console),
-        Then::Wait => then::wait(console),
-        Then::Boot => {
-            let failure = then::start_from(disk, console);
-            console.line(&format!("ironcast: {failure}"));
-            then::after_failure(console, clock)
-        }
-    }
 }

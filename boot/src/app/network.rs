@@ -4,6 +4,7 @@
 //! so a DHCP client of its own takes over when half of its time is gone, unless a transfer is on.
 
 use alloc::format;
+use alloc::string::String;
 use core::net::Ipv4Addr;
 
 use ironcast_proto::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub(crate) struct Network {
     renew_at: Option<Instant>,
     /// Where everybody in the network hears.
     broadcast: Option<Ipv4Addr>,
+    /// The machine's name; empty if nobody has told it.
+    host: String,
 }
 
 impl Network {
@@ -44,7 +47,7 @@ impl Network {
     pub(crate) fn connect(
         cards: &[NicInfo],
         settings: &Settings<'_>,
-        lease: Option<Lease>,
+        lease: Option<&Lease>,
         clock: &Clock,
         console: &mut Console,
     ) -> Result<Self, Failure> {
@@ -53,7 +56,7 @@ impl Network {
         while !cards.is_empty() && clock.now() < deadline {
             for card in cards {
                 console.line(&format!("ironcast: network card {card}"));
-                let lease = lease.as_ref().filter(|_| card.booted_from);
+                let lease = lease.filter(|_| card.booted_from);
                 match Self::try_card(card, settings, lease, clock, console) {
                     Ok(network) => return Ok(network),
                     Err(why) => {
@@ -92,6 +95,7 @@ impl Network {
                 .and_then(|lease| lease.duration)
                 .map(|time| now + time / 2),
             broadcast: None,
+            host: lease.map(|lease| lease.host.clone()).unwrap_or_default(),
         };
         let Some(address) = network.find_address(clock)? else {
             let what = format!("network card {card} got no address: no DHCP server answered");
@@ -133,6 +137,11 @@ impl Network {
         self.mac
     }
 
+    /// The machine's name, as the DHCP server has it; empty if it has none.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// When the address has to be renewed by [`renew`](Self::renew); `None` if that is taken care
     /// of.
     pub(crate) fn renew_at(&self) -> Option<Instant> {
@@ -167,5 +176,13 @@ impl Network {
         let (address, broadcast) = (link.address(), link.broadcast());
         self.broadcast = broadcast.or(self.broadcast);
         Ok(address)
+    }
+}
+
+/// Joins `group` with the network card and the network.
+pub(crate) fn join(link: &mut Link<'_, &mut Nic>, group: Ipv4Addr, console: &mut Console) {
+    link.device_mut().join(group);
+    if let Err(error) = link.join(group) {
+        console.line(&format!("ironcast: group {group} can't be joined: {error}"));
     }
 }

@@ -18,9 +18,6 @@ use super::http::HttpClient;
 use super::nic::NicInfo;
 use super::pxe::PxeClient;
 
-/// Bytes of the largest file that is fetched: settings are a few lines.
-pub(crate) const LARGEST_FILE: usize = 8192;
-
 /// What a DHCP server gave to the firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
@@ -32,6 +29,8 @@ pub(crate) struct Lease {
     pub(crate) router: Option<Ipv4Addr>,
     /// How long the address is the machine's; `None` for ever.
     pub(crate) duration: Option<Duration>,
+    /// The machine's name; empty if the server has none for it.
+    pub(crate) host: String,
 }
 
 /// The firmware's network boot, as long as it still works.
@@ -90,11 +89,17 @@ impl NetworkBoot {
         }
     }
 
-    /// Fetches the file `name` from the boot server, out of the folder of the file that was booted.
-    pub(crate) fn fetch(&mut self, name: &str, clock: &Clock) -> Result<Vec<u8>, FetchError> {
+    /// Fetches the file `name`, of `limit` bytes at most, from the boot server, out of the folder
+    /// of the file that was booted.
+    pub(crate) fn fetch(
+        &mut self,
+        name: &str,
+        limit: usize,
+        clock: &Clock,
+    ) -> Result<Vec<u8>, FetchError> {
         match &mut self.client {
-            Client::Pxe(client) => client.fetch(name),
-            Client::Http(client) => client.fetch(name, clock),
+            Client::Pxe(client) => client.fetch(name, limit),
+            Client::Http(client) => client.fetch(name, limit, clock),
         }
     }
 }
@@ -116,6 +121,7 @@ impl Lease {
             prefix: ack.prefix(),
             router: ack.router(),
             duration: ack.duration(),
+            host: ack.host_name().unwrap_or_default().into(),
         })
     }
 }
@@ -125,8 +131,11 @@ impl Lease {
 pub(crate) enum FetchError {
     /// The server says that there is no such file, or that nobody may have it.
     NotThere,
-    /// It is far too large for what it should be.
-    TooLarge,
+    /// It is larger than what it is for should be.
+    TooLarge(
+        /// The most bytes that are taken.
+        usize,
+    ),
     /// The server did not answer, or the network failed.
     Failed(Status),
 }
@@ -134,9 +143,9 @@ pub(crate) enum FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotThere => f.write_str("the boot server has no such file"),
-            Self::TooLarge => write!(f, "the file has more than {LARGEST_FILE} bytes"),
-            Self::Failed(status) => write!(f, "the boot server could not be asked ({status})"),
+            Self::NotThere => f.write_str("there is no such file"),
+            Self::TooLarge(limit) => write!(f, "the file has more than {limit} bytes"),
+            Self::Failed(status) => write!(f, "it could not be read ({status})"),
         }
     }
 }

@@ -37,6 +37,8 @@ struct Care {
     table: TableState,
     /// Whether its GUIDs are its own.
     new_guids: bool,
+    /// Whether it has files for the first boot beside the image.
+    seeded: bool,
 }
 
 impl Done {
@@ -50,8 +52,23 @@ impl Done {
                 verified: report.verified,
                 table: report.table,
                 new_guids: options.guids != Guids::Keep,
+                seeded: false,
             }),
         }
+    }
+
+    /// The same with files for the first boot beside the image.
+    pub(crate) fn with_a_seed(self) -> Self {
+        let care = self.care.map(|care| Care {
+            seeded: true,
+            ..care
+        });
+        Self { care, ..self }
+    }
+
+    /// Whether the image is on the disk, and was not only received.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.care.is_some()
     }
 
     /// The same of a dry run.
@@ -123,7 +140,8 @@ impl fmt::Display for Care {
             true => "ok",
             false => "off (not verified)",
         };
-        write!(f, "gpt={gpt} guid={guid} verify={verify}")
+        let seed = if self.seeded { " seed=written" } else { "" };
+        write!(f, "gpt={gpt} guid={guid} verify={verify}{seed}")
     }
 }
 
@@ -144,6 +162,7 @@ pub(crate) fn failed(
         Error::Guids(_) => "set guid=keep, or make the image anew",
         Error::Decode { source, .. } => source.next(),
         Error::DryRun(_) => "set dry-run=no to have it written",
+        Error::Complete(_) => "look at the image's EFI system partition, or leave seed= out",
         Error::Write { .. }
         | Error::Stuck { .. }
         | Error::Read { .. }

@@ -15,7 +15,7 @@ use uefi::proto::network::pxe::{BaseCode, Mode, Packet};
 use uefi::{CStr8, Status};
 
 use super::firmware;
-use super::network_boot::{FetchError, LARGEST_FILE, Lease};
+use super::network_boot::{FetchError, Lease};
 
 /// The PXE client of a network card, as long as it still works.
 #[derive(Debug)]
@@ -49,18 +49,19 @@ impl PxeClient {
         Some(format!("tftp://{server}/{folder}{name}"))
     }
 
-    /// Fetches the file `name` out of the folder of the file that was booted.
-    pub(crate) fn fetch(&mut self, name: &str) -> Result<Vec<u8>, FetchError> {
+    /// Fetches the file `name`, of `limit` bytes at most, out of the folder of the file that was
+    /// booted.
+    pub(crate) fn fetch(&mut self, name: &str, limit: usize) -> Result<Vec<u8>, FetchError> {
         let server = self.server.ok_or(FetchError::NotThere)?;
         let path = format!("{}{name}\0", self.folder);
         let path = CStr8::from_bytes_with_nul(path.as_bytes()).map_err(|_| FetchError::NotThere)?;
-        let mut contents = alloc::vec![0; LARGEST_FILE];
+        let mut contents = alloc::vec![0; limit];
         let fetched = self
             .base_code
             .tftp_read_file(&IpAddr::V4(server), path, Some(&mut contents));
         match fetched {
             Ok(length) => {
-                contents.truncate(usize::try_from(length).unwrap_or(LARGEST_FILE));
+                contents.truncate(usize::try_from(length).unwrap_or(limit));
                 Ok(contents)
             }
             Err(error) => Err(match error.status() {
@@ -69,7 +70,7 @@ impl PxeClient {
                 | Status::NOT_FOUND
                 | Status::ACCESS_DENIED
                 | Status::UNSUPPORTED => FetchError::NotThere,
-                Status::BUFFER_TOO_SMALL => FetchError::TooLarge,
+                Status::BUFFER_TOO_SMALL => FetchError::TooLarge(limit),
                 status => FetchError::Failed(status),
             }),
         }

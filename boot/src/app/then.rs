@@ -4,26 +4,21 @@
 //! the same again without end, and starting a disk that is half written helps nobody.
 
 use alloc::format;
-use alloc::vec::Vec;
 
 use ironcast_proto::time::Duration;
-use uefi::boot::{self, LoadImageSource};
-use uefi::proto::BootPolicy;
-use uefi::proto::device_path::DevicePath;
-use uefi::proto::device_path::build::{DevicePathBuilder, media};
-use uefi::proto::media::fs::SimpleFileSystem;
 use uefi::runtime::{self, ResetType};
-use uefi::{Handle, Status};
+use uefi::{Status, boot};
 
 use super::arch::DEFAULT_LOADER;
 use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disks::DiskInfo;
 use super::failure::Failure;
-use super::firmware::{self, Path};
+use super::loader::Loader;
+use super::{boot_next, firmware};
 
 /// How long a failure stays on the screen before the machine switches itself off.
-const FAILURE_SHOWN: Duration = Duration::from_secs(600);
+pub(crate) const FAILURE_SHOWN: Duration = Duration::from_secs(600);
 
 /// How often keys and serial lines are looked at.
 const REST: Duration = Duration::from_millis(5);
@@ -55,7 +50,12 @@ pub(crate) fn wait(console: &mut Console) -> ! {
 }
 
 /// Leaves the failure on the screen for ten minutes, then switches off; a key restarts at once.
-pub(crate) fn after_failure(console: &mut Console, clock: &Clock) -> ! {
+/// `meanwhile` is called every few milliseconds.
+pub(crate) fn after_failure(
+    console: &mut Console,
+    clock: &Clock,
+    meanwhile: &mut dyn FnMut(&mut Console),
+) -> ! {
     let minutes = FAILURE_SHOWN.as_secs() / 60;
     console.line(&format!(
         "ironcast: this machine switches off in {minutes} minutes; press any key to restart it"
@@ -67,79 +67,53 @@ pub(crate) fn after_failure(console: &mut Console, clock: &Clock) -> ! {
         if console.key().is_some() {
             reboot(console);
         }
+        meanwhile(console);
         nap.wait(REST);
     }
     power_off(console)
 }
 
-/// Starts what was written to `disk`, as the firmware would. Comes back only if that fails, or if
-/// what was started comes back.
+/// Starts the system on `disk`, as the firmware would. Comes back only if that fails, or if what
+/// was started comes back.
 pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console) -> Failure {
     const NEXT: &str = "restart the machine to boot it";
-    // The drivers have not seen the new partition table yet.
-    let connected = boot::connect_controller(disk.handle(), &[], None, true);
-    let Some(system) = loader_volume(disk.path()) else {
-        let status = connected.map_or_else(|error| error.status(), |()| Status::NOT_FOUND);
-        let name = disk.name();
-        let what = format!("{name} can't be started: no partition has {DEFAULT_LOADER} ({status})");
+    let name = disk.name();
+    let Some(loader) = Loader::find(disk) else {
+        let what = format!(
+            "{name} can't be started: no file system on it has {DEFAULT_LOADER}, or another loader \
+             that is known"
+        );
         return Failure::new(what, NEXT);
     };
-    let loaded = match load(system) {
+    let file = &loader.file;
+    let loaded = match loader.load() {
         Ok(loaded) => loaded,
         Err(status) => {
-            let name = disk.name();
-            let what = format!("{DEFAULT_LOADER} of {name} can't be loaded ({status})");
+            let what = format!("{file} of {name} can't be loaded ({status})");
             return Failure::new(what, NEXT);
         }
     };
-    console.line(&format!(
-        "ironcast: starting {DEFAULT_LOADER} of {}",
-        disk.name()
-    ));
+    console.line(&format!("ironcast: starting {file} of {name}"));
     firmware::set_watchdog(LOADER_WATCHDOG);
     let ended = boot::start_image(loaded);
     firmware::set_watchdog(Duration::ZERO);
     let status = ended.map_or_else(|error| error.status(), |()| Status::SUCCESS);
+    Failure::new(format!("{file} of {name} came back ({status})"), NEXT)
+}
+
+/// Restarts the machine, from `disk` if that has a system which the firmware can start.
+pub(crate) fn reboot_into(disk: &DiskInfo, console: &mut Console) -> ! {
     let name = disk.name();
-    Failure::new(
-        format!("{DEFAULT_LOADER} of {name} came back ({status})"),
-        NEXT,
-    )
-}
-
-/// The file system on the disk at `path` that has the loader.
-fn loader_volume(path: &Path) -> Option<Handle> {
-    use uefi::proto::media::file::{File, FileAttribute, FileMode};
-    firmware::handles_of::<SimpleFileSystem>()
-        .into_iter()
-        .filter(|&handle| Path::of(handle).leads_through(path))
-        .find(|&handle| {
-            let root = firmware::open_shared::<SimpleFileSystem>(handle)
-                .and_then(|mut system| system.open_volume().ok());
-            root.is_some_and(|mut root| {
-                root.open(DEFAULT_LOADER, FileMode::Read, FileAttribute::empty())
-                    .is_ok()
-            })
-        })
-}
-
-fn load(system: Handle) -> Result<Handle, Status> {
-    let path = firmware::open_shared::<DevicePath>(system).ok_or(Status::NOT_FOUND)?;
-    let mut memory = Vec::new();
-    let mut builder = DevicePathBuilder::with_vec(&mut memory);
-    for node in path.node_iter() {
-        builder = builder.push(&node).map_err(|_| Status::BAD_BUFFER_SIZE)?;
-    }
-    let file = media::FilePath {
-        path_name: DEFAULT_LOADER,
+    let line = match Loader::find(disk).map(|loader| boot_next::set(&loader)) {
+        Some(Ok(())) => format!("the next start is from {name}"),
+        Some(Err(status)) => format!(
+            "the firmware takes no order to start from {name} next ({status}); it goes by its own \
+             order"
+        ),
+        None => {
+            format!("{name} has no boot loader that is known; the firmware goes by its own order")
+        }
     };
-    let full = builder
-        .push(&file)
-        .and_then(DevicePathBuilder::finalize)
-        .map_err(|_| Status::BAD_BUFFER_SIZE)?;
-    let source = LoadImageSource::FromDevicePath {
-        device_path: full,
-        boot_policy: BootPolicy::BootSelection,
-    };
-    boot::load_image(boot::image_handle(), source).map_err(|error| error.status())
+    console.line(&format!("ironcast: {line}"));
+    reboot(console)
 }

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use core::net::Ipv4Addr;
 
-use ironcast_proto::receiver::{self, Transmit};
+use ironcast_proto::receiver::{self, Identity, Transmit};
 use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::decode::gzip;
@@ -26,9 +26,8 @@ use super::console::Console;
 use super::disk::DiskError;
 use super::disks::DiskInfo;
 use super::failure::Failure;
-use super::identity;
 use super::memory::{self, MemoryError, Pages};
-use super::network::Network;
+use super::network::{Network, join};
 use super::nic::Nic;
 use super::outcome::{self, Done};
 use super::random;
@@ -88,6 +87,7 @@ impl<'a> Transfer<'a> {
         network: &mut Network,
         target: &mut Target,
         disk: &DiskInfo,
+        identity: Identity,
         console: &mut Console,
     ) -> Result<Done, Failure> {
         let Self {
@@ -118,7 +118,7 @@ impl<'a> Transfer<'a> {
         };
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
-        engine.identify(identity::of_this_machine(network.mac(), &disk.name()));
+        engine.identify(identity);
         let mut receiving = Receiving::new(engine, clock);
         loop {
             console.set_busy(true);
@@ -338,14 +338,6 @@ impl<'a> Receiving<'a> {
     fn done(&self, report: &Report, options: DiskOptions) -> Done {
         let time = self.worked.since(self.started.unwrap_or(self.worked));
         Done::new(report, options, time)
-    }
-}
-
-/// Joins `group` with the network card and the network.
-fn join(link: &mut Link<'_, &mut Nic>, group: Ipv4Addr, console: &mut Console) {
-    link.device_mut().join(group);
-    if let Err(error) = link.join(group) {
-        console.line(&format!("ironcast: group {group} can't be joined: {error}"));
     }
 }
 

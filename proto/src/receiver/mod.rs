@@ -268,8 +268,8 @@ impl Receiver {
         self.reporter.set_conclusion(conclusion);
     }
 
-    /// Tells why [`abort`](Self::abort) will be called, for the last report. The first reason
-    /// stays.
+    /// Tells why [`abort`](Self::abort) will be called, or what there is to know of what goes well,
+    /// for the last report. The first that is said stays.
     pub fn explain(&mut self, reason: impl core::fmt::Display) {
         self.reporter.explain(reason);
     }

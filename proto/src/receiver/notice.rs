@@ -11,10 +11,6 @@ use super::reporting::{Identity, Reporter};
 use crate::time::{Duration, Instant};
 use crate::wire::{Capabilities, Message};
 
-/// How long to wait for HELLO: senders of ours say it each second until they start. Chosen
-/// (docs/protocol.md, "Reports").
-const LISTENING_TIME: Duration = Duration::from_secs(5);
-
 /// The last report of a machine that does not take part.
 ///
 /// Calls are those of [`Receiver`](super::Receiver), with the same rules, until
@@ -32,13 +28,15 @@ pub struct Notice {
 
 impl Notice {
     /// That the machine with this identity can't take part for this `reason`, to be told to a
-    /// sender with the port `port_base` + 1, from `now` on.
+    /// sender with the port `port_base` + 1 that is heard within `patience` from `now` on. Senders
+    /// of ours say HELLO each second until they start.
     #[must_use]
     pub fn new(
         port_base: u16,
         identity: Identity,
         reason: impl fmt::Display,
         now: Instant,
+        patience: Duration,
     ) -> Self {
         let mut reporter = Reporter::default();
         reporter.identify(identity);
@@ -47,7 +45,7 @@ impl Notice {
             port: port_base.wrapping_add(1),
             reporter,
             sender: None,
-            until: now + LISTENING_TIME,
+            until: now + patience,
         }
     }
 
@@ -124,7 +122,8 @@ mod tests {
     }
 
     fn notice() -> Notice {
-        Notice::new(9000, Identity::default(), "no disk", at(0))
+        let patience = Duration::from_secs(5);
+        Notice::new(9000, Identity::default(), "no disk", at(0), patience)
     }
 
     fn hear(notice: &mut Notice, from: SocketAddrV4, message: &Message<'_>) {

@@ -103,7 +103,7 @@ impl Reporter {
         self.conclusion = conclusion;
     }
 
-    /// What went wrong, unless that was said before.
+    /// What went wrong, or what there is to know of what went well, unless that was said before.
     pub(super) fn explain(&mut self, reason: impl fmt::Display) {
         if self.message.is_empty() {
             self.message = text(reason);

@@ -6,6 +6,8 @@ use ironcast_proto::receiver::Failure;
 
 use super::{MIN_RING_LEN, Report, WRITE_SIZE};
 use crate::decode;
+#[cfg(doc)]
+use crate::disk::Disk;
 use crate::gpt::Odd;
 use crate::image::Needed;
 
@@ -92,6 +94,11 @@ pub enum Error<E> {
         /// What the disk said.
         source: E,
     },
+    /// The image is on the disk, and what was left to do there ([`Disk::complete`]) went wrong.
+    Complete(
+        /// What the disk said.
+        E,
+    ),
     /// The stream can't be decompressed.
     Decode {
         /// Offset in the stream, less than 32 KiB before what shows the fault.
@@ -116,7 +123,8 @@ impl<E> Error<E> {
             | Self::Short { .. }
             | Self::Differs { .. }
             | Self::Seek { .. }
-            | Self::Flush { .. } => true,
+            | Self::Flush { .. }
+            | Self::Complete(_) => true,
             Self::Transfer(_)
             | Self::TooSmall { .. }
             | Self::SectorSize { .. }
@@ -179,6 +187,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Flush { written, source } => {
                 write!(f, "flushing the disk after {written} bytes: {source}")
             }
+            Self::Complete(source) => write!(f, "the image was written, but {source}"),
             Self::Decode { offset, source } => {
                 write!(f, "decoding the stream near byte {offset}: {source}")
             }
@@ -198,7 +207,8 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
             Self::Write { source, .. }
             | Self::Read { source, .. }
             | Self::Seek { source, .. }
-            | Self::Flush { source, .. } => Some(source),
+            | Self::Flush { source, .. }
+            | Self::Complete(source) => Some(source),
             Self::Decode { source, .. } => Some(source),
             Self::Guids(odd) => odd.as_ref().map(|odd| odd as _),
             Self::TooSmall { .. }

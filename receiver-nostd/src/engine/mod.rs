@@ -16,7 +16,6 @@ mod ring;
 mod table;
 mod writer;
 
-use core::fmt;
 use core::net::SocketAddrV4;
 
 use blake3::Hash;
@@ -27,7 +26,7 @@ use ironcast_proto::receiver::{
 use ironcast_proto::time::Instant;
 
 pub use error::{Error, MemoryError};
-pub use options::{DiskOptions, Gpt, Guids, Leftover, OnFailure, TableState};
+pub use options::{Decompress, DiskOptions, Gpt, Guids, Leftover, OnFailure, TableState};
 
 use crate::decode::{Compression, gzip};
 use crate::disk::Disk;
@@ -39,50 +38,6 @@ pub const WRITE_SIZE: usize = 256 << 10;
 
 /// Least length of [`Memory::ring`]: one write being made, and another being gathered.
 pub const MIN_RING_LEN: usize = 2 * WRITE_SIZE;
-
-/// What is done with compressed streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Decompress {
-    /// A stream that begins as a [`Compression`] does is decompressed.
-    #[default]
-    Auto,
-    /// Every stream is written as it comes, whatever it looks like.
-    None,
-    /// Every stream is decompressed, and it is an error if it is not of this kind.
-    Only(
-        /// The kind.
-        Compression,
-    ),
-}
-
-impl Decompress {
-    /// The words for them, in settings and on command lines: that which each has in
-    /// [`Display`](fmt::Display) and is read by [`from_word`](Self::from_word).
-    pub const WORDS: [&'static str; 6] = ["auto", "none", "gzip", "lzop", "lz4", "zstd"];
-
-    /// What a word means; `None` if it is none of [`WORDS`](Self::WORDS).
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "auto" => Some(Self::Auto),
-            "none" => Some(Self::None),
-            name => Compression::ALL
-                .into_iter()
-                .find(|compression| compression.name() == name)
-                .map(Self::Only),
-        }
-    }
-}
-
-impl fmt::Display for Decompress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Auto => "auto",
-            Self::None => "none",
-            Self::Only(compression) => compression.name(),
-        })
-    }
-}
 
 /// How the image was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,11 +152,11 @@ pub struct Progress {
 /// called whenever nothing waits at the network, and at once again while it returns true. After
 /// every input, command and work come the polls, until they return `None`.
 ///
-/// At the end the order is: everything written, the disk flushed, read back and made to start
-/// ([`DiskOptions`]), the sender told, some time to answer it again, [`Event::Finished`]. A disk or
-/// a stream that fails ends the transfer at once; then the disk is cleared, if that is wanted,
-/// before [`Event::Finished`]. With a disk that [keeps nothing](Disk::is_dry_run) it ends as
-/// [`Error::DryRun`], whatever goes well.
+/// At the end the order is: everything written, the disk flushed, read back, made to start
+/// ([`DiskOptions`]) and [completed](Disk::complete), the sender told, some time to answer it
+/// again, [`Event::Finished`]. A disk or a stream that fails ends the transfer at once; then the
+/// disk is cleared, if that is wanted, before [`Event::Finished`]. With a disk that [keeps
+/// nothing](Disk::is_dry_run) it ends as [`Error::DryRun`], whatever goes well.
 #[derive(Debug)]
 pub struct Engine<'m, D: Disk> {
     receiver: Receiver,
@@ -353,11 +308,7 @@ impl<'m, D: Disk> Engine<'m, D> {
                     self.receiver.set_written(self.pipeline.written());
                 }
             }
-            Err(error) => {
-                self.receiver.explain(&error);
-                self.error = Some(error);
-                self.receiver.abort(now);
-            }
+            Err(error) => self.fail(now, error),
         }
         if self.pipeline.is_finished() {
             self.finish(now);
@@ -377,13 +328,17 @@ impl<'m, D: Disk> Engine<'m, D> {
         self.receiver.is_reported()
     }
 
-    /// Tells the sender that the image is here, unless it was not kept.
+    /// Does what is left to do with the disk, and tells the sender that the image is here, unless
+    /// it was not kept.
     fn finish(&mut self, now: Instant) {
         if self.pipeline.disk().is_dry_run() {
-            let error = Error::DryRun(self.report());
-            self.receiver.explain(&error);
-            self.error = Some(error);
-            return self.receiver.abort(now);
+            let report = self.report();
+            return self.fail(now, Error::DryRun(report));
+        }
+        let hash = self.pipeline.hash();
+        match self.pipeline.disk().complete(&hash) {
+            Ok(words) => self.receiver.explain(words),
+            Err(error) => return self.fail(now, Error::Complete(error)),
         }
         self.receiver.conclude(Conclusion {
             hash: *self.pipeline.hash().as_bytes(),
@@ -391,6 +346,13 @@ impl<'m, D: Disk> Engine<'m, D> {
             verified: self.pipeline.is_verified(),
         });
         self.receiver.confirm(now);
+    }
+
+    /// Ends the transfer, and tells the sender why.
+    fn fail(&mut self, now: Instant, error: Error<D::Error>) {
+        self.receiver.explain(&error);
+        self.error = Some(error);
+        self.receiver.abort(now);
     }
 
     /// Asks the sender to start the transfer now, as soon as there is one.

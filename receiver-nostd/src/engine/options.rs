@@ -1,6 +1,53 @@
-//! What is done with a disk beside writing the image to it.
+//! What is done with the stream, and with the disk beside writing to it.
 
+use core::fmt;
+
+use crate::decode::Compression;
 use crate::gpt::Odd;
+
+/// What is done with compressed streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decompress {
+    /// A stream that begins as a [`Compression`] does is decompressed.
+    #[default]
+    Auto,
+    /// Every stream is written as it comes, whatever it looks like.
+    None,
+    /// Every stream is decompressed, and it is an error if it is not of this kind.
+    Only(
+        /// The kind.
+        Compression,
+    ),
+}
+
+impl Decompress {
+    /// The words for them, in settings and on command lines: that which each has in
+    /// [`Display`](fmt::Display) and is read by [`from_word`](Self::from_word).
+    pub const WORDS: [&'static str; 6] = ["auto", "none", "gzip", "lzop", "lz4", "zstd"];
+
+    /// What a word means; `None` if it is none of [`WORDS`](Self::WORDS).
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "auto" => Some(Self::Auto),
+            "none" => Some(Self::None),
+            name => Compression::ALL
+                .into_iter()
+                .find(|compression| compression.name() == name)
+                .map(Self::Only),
+        }
+    }
+}
+
+impl fmt::Display for Decompress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Only(compression) => compression.name(),
+        })
+    }
+}
 
 /// How much is done for the disk. The default is what a machine wants whose disk is to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

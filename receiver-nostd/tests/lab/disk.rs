@@ -46,6 +46,7 @@ pub enum Fault {
     PowerCut(usize),
     Flush,
     Seek,
+    Complete,
 }
 
 /// A write or read that was made.
@@ -77,6 +78,8 @@ struct State {
     reads: Vec<Written>,
     /// How many writes had been made before each flush.
     flushes: Vec<usize>,
+    /// How many writes had been made when it was completed, and the hash that it was told.
+    completed: Option<(usize, blake3::Hash)>,
 }
 
 /// A handle to the disk: the test keeps one, the engine has another.
@@ -115,6 +118,11 @@ impl TestDisk {
     pub fn failing(self, fault: Fault) -> Self {
         self.0.borrow_mut().fault = Some(fault);
         self
+    }
+
+    /// How many writes had been made when it was completed, and the hash that it was told.
+    pub fn completed(&self) -> Option<(usize, blake3::Hash)> {
+        self.0.borrow().completed
     }
 
     pub fn in_pieces_of(self, piece: usize) -> Self {
@@ -275,5 +283,15 @@ impl Disk for TestDisk {
     fn reader(&mut self) -> Option<&mut dyn Read<Error = DiskError>> {
         let is_blind = self.0.borrow().is_blind;
         (!is_blind).then_some(self as _)
+    }
+
+    fn complete(&mut self, hash: &blake3::Hash) -> Result<&'static str, DiskError> {
+        let mut state = self.0.borrow_mut();
+        let writes = state.writes.len();
+        state.completed = Some((writes, *hash));
+        match state.fault {
+            Some(Fault::Complete) => Err(DiskError),
+            _ => Ok("made its own"),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! One machine of the demo: from power-on over its blank disk to the prompt of what it was sent.
+//! One machine of the demo: from power-on over its blank disk to the prompt of what it was sent,
+//! and through one more network boot, which must not image it again.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,9 @@ use super::qmp::Qmp;
 /// the line has the particulars.
 const WRITTEN: &str = "ironcast: result ok";
 const NOT_WRITTEN: &str = "ironcast: result failed";
+
+/// What it says when it has had its job already. The name of the job follows, and the rest.
+const HAD_ITS_JOB: &str = "ironcast: job ";
 
 /// Bytes of the machines' sectors.
 const SECTOR: u32 = 512;
@@ -37,7 +41,12 @@ enum Phase {
     Receiving,
     /// It has its disk compared and boots from it.
     Booting,
-    /// It has come up.
+    /// It has come up from its disk, and netboots once more.
+    Again {
+        /// Whether it has said that its job is done.
+        had_its_job: bool,
+    },
+    /// It has come up once more, without having been imaged again.
     Up,
     /// It has not, for this reason.
     Failed(String),
@@ -57,6 +66,8 @@ pub(super) struct Subject {
     pub(super) equal: Option<u64>,
     /// When the imaged system had come up, after power-on.
     pub(super) up: Option<Duration>,
+    /// The same after the second network boot.
+    pub(super) up_again: Option<Duration>,
 }
 
 impl Subject {
@@ -76,7 +87,7 @@ impl Subject {
         let mut builder = Machine::builder(&name)
             .memory(job.memory)
             .disk(&disk, kind)
-            .boot_order(BootOrder::DisksFirst);
+            .boot_order(BootOrder::NetworkFirst);
         for argument in Qmp::arguments(job.folder, &name) {
             builder = builder.arg(&argument);
         }
@@ -91,6 +102,7 @@ impl Subject {
             written: None,
             equal: None,
             up: None,
+            up_again: None,
         })
     }
 
@@ -115,15 +127,33 @@ impl Subject {
         };
         match self.phase {
             Phase::Receiving => self.advance_receiving(news, held?, job)?,
+            Phase::Booting if news.contains(HAD_ITS_JOB) => {
+                self.fail("it netbooted, and was to start from its disk");
+            }
             Phase::Booting if news.contains(job.prompt) => {
                 self.up = Some(self.age());
-                self.phase = Phase::Up;
-                self.lines.say("is up, from its own disk");
+                self.lines
+                    .say("is up, from its own disk; now it is reset, and netboots once more");
+                self.phase = Phase::Again { had_its_job: false };
+                self.qmp.restart()?;
             }
+            Phase::Again { had_its_job } => self.advance_again(news, had_its_job, held?, job),
             Phase::Booting if held? => self.fail("it restarted once more"),
             _ => {}
         }
         Ok(())
+    }
+
+    fn advance_again(&mut self, news: &str, had_its_job: bool, held: bool, job: &Job) {
+        let had_its_job = had_its_job || news.contains(HAD_ITS_JOB);
+        self.phase = Phase::Again { had_its_job };
+        if news.contains(WRITTEN) || held {
+            self.fail("it was imaged again");
+        } else if had_its_job && news.contains(job.prompt) {
+            self.up_again = Some(self.age());
+            self.phase = Phase::Up;
+            self.lines.say("is up again, and was not imaged again");
+        }
     }
 
     fn advance_receiving(&mut self, news: &str, held: bool, job: &Job) -> Result<()> {
@@ -173,7 +203,7 @@ impl Subject {
 
     /// Whether there is still something to come.
     pub(super) fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Receiving | Phase::Booting)
+        !matches!(self.phase, Phase::Up | Phase::Failed(_))
     }
 
     /// Whether all went well.
@@ -186,8 +216,8 @@ impl Subject {
         matches!(self.phase, Phase::Receiving)
     }
 
-    /// Its line of the closing table.
-    pub(super) fn row(&self) -> [String; 5] {
+    /// Its line of the closing table, with what the sender's list has of it.
+    pub(super) fn row(&self, results: &str) -> [String; 7] {
         let seconds = |time: Option<Duration>| {
             time.map_or("-".to_owned(), |time| {
                 format!("{:.1} s", time.as_secs_f64())
@@ -203,19 +233,36 @@ impl Subject {
         let equal = self
             .equal
             .map_or("NO".to_owned(), |length| format!("yes, {length} bytes"));
-        let up = match &self.phase {
-            Phase::Up => format!("yes, after {}", seconds(self.up)),
-            Phase::Failed(reason) => {
-                format!("NO: {}", reason.lines().next().unwrap_or_default())
-            }
-            Phase::Receiving | Phase::Booting => "NO".to_owned(),
-        };
+        let after = |time: Option<Duration>| time.map(|_| format!("yes, after {}", seconds(time)));
+        let again = after(self.up_again).unwrap_or_else(|| match &self.phase {
+            Phase::Failed(reason) => format!("NO: {}", reason.lines().next().unwrap_or_default()),
+            _ => "NO".to_owned(),
+        });
         [
             self.lines.name().to_owned(),
             kind.to_owned(),
             seconds(self.written),
             equal,
-            up,
+            self.result_in(results),
+            after(self.up).unwrap_or_else(|| "NO".to_owned()),
+            again,
         ]
+    }
+
+    /// What the sender's list of results has of this machine.
+    fn result_in(&self, results: &str) -> String {
+        let mut results = results
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let own = results.find(|result| result["mac"] == self.machine.mac());
+        let Some(own) = own else {
+            return "NOTHING".to_owned();
+        };
+        let verified = match own["verified"].as_bool() {
+            Some(true) => ", verified",
+            _ => "",
+        };
+        let word = own["result"].as_str().unwrap_or_default();
+        format!("{word}{verified}")
     }
 }

@@ -1,14 +1,16 @@
 //! `cargo xtask demo`: the whole thing, to be watched on one computer without touching its network.
 //!
 //! A private network of namespaces, a PXE server, virtual machines with blank disks, and the
-//! sender. The machines netboot the receiver, write what is sent to their disks, restart, and boot
-//! what they got. Each disk is compared with the image byte for byte before the machine may restart
+//! sender. The machines, which always try the network first, netboot the receiver, write what is
+//! sent to their disks, restart, and boot what they got; then they netboot once more, and boot what
+//! they have. Each disk is compared with the image byte for byte before the machine may restart
 //! from it.
 
 mod lines;
 mod machine;
 mod qmp;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,14 +32,17 @@ use machine::{Job, Subject};
 /// How often machines and sender are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long it may take beside the transfer: firmware, PXE and two boots, without KVM, for each.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// How long it may take beside the transfer: firmware, PXE and three boots, without KVM, for each.
+const PATIENCE: Duration = Duration::from_secs(360);
 
 /// The slowest transfer that is still waited for, in bytes a second.
 const SLOWEST: u64 = 500_000;
 
 /// What the machines' receiver is told. They have one disk each.
-const SETTINGS: &str = "disk=auto confirm=no then=reboot\n";
+const SETTINGS: &str = "disk=auto confirm=no job=demo then=reboot\n";
+
+/// The file with the sender's list of machines.
+const RESULTS: &str = "results";
 
 /// The server's address in the private network.
 const SERVER: &str = "10.77.0.1";
@@ -65,7 +70,8 @@ pub(crate) struct Options {
 
 /// Runs the demo.
 ///
-/// Fails unless every machine ends with the image on its disk and boots from it.
+/// Fails unless every machine ends with the image on its disk, boots from it, and is not imaged
+/// again when it netboots once more.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let (image, prompt) = prepare(options)?;
     let folder = tempfile::Builder::new()
@@ -126,10 +132,12 @@ fn perform(job: &Job, count: usize, stop: &AtomicBool) -> Result<()> {
         .map(|number| Subject::start(number, &lab, job))
         .collect::<Result<Vec<_>>>()?;
     watch(&mut subjects, &mut sender, job, stop)?;
-    print_table(&subjects);
+    // Without it the table shows what is missing.
+    let results = fs::read_to_string(job.folder.join(RESULTS)).unwrap_or_default();
+    print_table(&subjects, &results);
     let failed = subjects.iter().filter(|subject| !subject.is_up()).count();
     if failed > 0 {
-        bail!("{failed} of {count} machines did not come up from their disks");
+        bail!("{failed} of {count} machines did not come up from their disks, or not twice");
     }
     Ok(())
 }
@@ -145,6 +153,7 @@ fn start_sender(server: &Host, job: &Job, count: usize) -> Result<Running> {
         &count.to_string(),
     ]);
     sender.arg("--file").arg(job.image);
+    sender.arg("--results").arg(job.folder.join(RESULTS));
     Ok(Running::start("sender", sender, job.folder)?)
 }
 
@@ -196,16 +205,18 @@ fn time_limit(image: &Path, machines: usize) -> Result<Duration> {
     Ok(transfer + PATIENCE * machines)
 }
 
-fn print_table(subjects: &[Subject]) {
+fn print_table(subjects: &[Subject], results: &str) {
     let head = [
         "",
         "disk",
         "power-on to last byte",
         "disk = image",
+        "sender's list",
         "boots from its own disk",
+        "and once more",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(subjects.iter().map(Subject::row));
+    rows.extend(subjects.iter().map(|subject| subject.row(results)));
     let widths: Vec<usize> = (0..head.len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
         .collect();

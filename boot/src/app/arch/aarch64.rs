@@ -7,6 +7,14 @@ use uefi::{CStr16, cstr16};
 /// The program that firmware starts on a disk which it has no boot entry for.
 pub(crate) const DEFAULT_LOADER: &CStr16 = cstr16!(r"\EFI\BOOT\BOOTAA64.EFI");
 
+/// Where systems keep their own loaders, in a folder of their own below `\EFI`: the likelier first.
+pub(crate) const SYSTEM_LOADERS: [&str; 4] = [
+    "shimaa64.efi",
+    "grubaa64.efi",
+    "systemd-bootaa64.efi",
+    r"Boot\bootmgfw.efi",
+];
+
 /// The generic timer's counter.
 pub(crate) fn ticks() -> u64 {
     let count;

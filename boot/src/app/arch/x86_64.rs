@@ -8,6 +8,14 @@ use uefi::{CStr16, cstr16};
 /// The program that firmware starts on a disk which it has no boot entry for.
 pub(crate) const DEFAULT_LOADER: &CStr16 = cstr16!(r"\EFI\BOOT\BOOTX64.EFI");
 
+/// Where systems keep their own loaders, in a folder of their own below `\EFI`: the likelier first.
+pub(crate) const SYSTEM_LOADERS: [&str; 4] = [
+    "shimx64.efi",
+    "grubx64.efi",
+    "systemd-bootx64.efi",
+    r"Boot\bootmgfw.efi",
+];
+
 /// The UART that PCs call COM1.
 const COM1: u16 = 0x3f8;
 

@@ -1,0 +1,101 @@
+//! The job that this machine has had, in a variable of the firmware's that outlasts power cuts.
+//!
+//! It is deleted before the first byte of another image is written, so that it never speaks of a
+//! disk that is half overwritten, and set only when all is proved.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use ironcast_receiver_nostd::job::{JobName, JobRecord};
+use uefi::runtime::{self, VariableAttributes, VariableVendor};
+use uefi::{CStr16, Status, cstr16, guid};
+
+use super::disks::{self, DiskInfo};
+use super::failure::Failure;
+use super::firmware::Path;
+
+/// The variable. The installed system may read it, and delete it to have the machine imaged again.
+const NAME: &CStr16 = cstr16!("IroncastJob");
+const VENDOR: VariableVendor = VariableVendor(guid!("6d9e4c5f-6f4b-4c0e-9d0e-2b7a51c3a8d4"));
+
+/// A job that is done here already.
+#[derive(Debug)]
+pub(crate) struct JobDone {
+    /// Its name.
+    pub(crate) name: String,
+    /// The disk that has its image.
+    pub(crate) disk: DiskInfo,
+    /// BLAKE3 of the stream that brought it.
+    pub(crate) hash: String,
+}
+
+/// Whether this machine has had the job `name`.
+///
+/// # Errors
+/// If it had, and the disk is gone: what to do then is for a person to say.
+pub(crate) fn done(name: JobName<'_>, boot_device: &Path) -> Result<Option<JobDone>, Failure> {
+    let Some(variable) = read() else {
+        return Ok(None);
+    };
+    let Some(record) = JobRecord::parse(&variable).filter(|record| record.name == name) else {
+        return Ok(None);
+    };
+    let disks = disks::find(boot_device);
+    let Some(disk) = disks
+        .into_iter()
+        .find(|disk| disk.path_text() == record.disk)
+    else {
+        let path = record.disk;
+        let what = format!("job {name} was done on the disk {path}, which is not there any more");
+        let next = "put it back, or have the machine imaged again under another name of the job";
+        return Err(Failure::new(what, next));
+    };
+    Ok(Some(JobDone {
+        name: name.to_string(),
+        disk,
+        hash: record.hash.into(),
+    }))
+}
+
+/// Remembers that the job `name` is done: `disk` has the image whose hash is `hash`.
+///
+/// # Errors
+/// If the firmware does not keep it, or says so and does not.
+pub(crate) fn remember(name: JobName<'_>, hash: &str, disk: &DiskInfo) -> Result<(), Status> {
+    let record = JobRecord {
+        name,
+        hash,
+        disk: disk.path_text(),
+    };
+    let record = record.to_string();
+    let attributes = VariableAttributes::NON_VOLATILE
+        | VariableAttributes::BOOTSERVICE_ACCESS
+        | VariableAttributes::RUNTIME_ACCESS;
+    runtime::set_variable(NAME, &VENDOR, attributes, record.as_bytes())
+        .map_err(|error| error.status())?;
+    match read() {
+        Some(kept) if *kept == *record.as_bytes() => Ok(()),
+        _ => Err(Status::DEVICE_ERROR),
+    }
+}
+
+/// Forgets whatever was remembered.
+///
+/// # Errors
+/// If the firmware keeps it all the same.
+pub(crate) fn forget() -> Result<(), Status> {
+    let Err(error) = runtime::delete_variable(NAME, &VENDOR) else {
+        return Ok(());
+    };
+    // A firmware that keeps no variables has none that could mislead.
+    match read() {
+        Some(_) => Err(error.status()),
+        None => Ok(()),
+    }
+}
+
+fn read() -> Option<Box<[u8]>> {
+    let (variable, _) = runtime::get_variable_boxed(NAME, &VENDOR).ok()?;
+    Some(variable)
+}
