@@ -2,9 +2,11 @@
 //!
 //! What all tests with virtual machines begin and end with.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -24,6 +26,9 @@ pub const SMALL: u64 = 20_000_001;
 
 /// What unattended machines are told.
 pub const UNATTENDED: &str = "disk=auto confirm=no then=poweroff\n";
+
+/// The file with the sender's list.
+const RESULTS: &str = "results";
 
 /// A network with a PXE server that serves `ironcast.efi`, and a folder for logs and disks.
 #[derive(Debug)]
@@ -106,6 +111,34 @@ impl Room {
         let sender = Program::sender(kind)?.file(image);
         let sender = sender.args(&["--min-receivers", &receivers.to_string()]);
         sender.start(&self.server, "sender", self.folder.path())
+    }
+
+    /// A sender of ours of `image` that starts when one receiver has connected, and lists what
+    /// became of the machines for [`results`](Self::results). `options` are more of its options.
+    ///
+    /// # Errors
+    /// What starting a program can give.
+    pub fn send_and_list(&self, image: &Path, options: &[&str]) -> Result<Running, LabError> {
+        let sender = Program::sender(Kind::Ours)?.file(image);
+        let results = self.path(RESULTS);
+        let sender = sender
+            .args(&["--min-receivers", "1", "--results"])
+            .arg(results);
+        let sender = sender.args(options);
+        sender.start(&self.server, "sender", self.folder.path())
+    }
+
+    /// What the sender of [`send_and_list`](Self::send_and_list) has listed.
+    ///
+    /// # Errors
+    /// If there is no list, or it is none.
+    pub fn results(&self) -> Result<Vec<Value>, LabError> {
+        let text = fs::read_to_string(self.path(RESULTS))
+            .map_err(|e| LabError::io("read the results", e))?;
+        let wrong = |line, e| LabError::wrong(format!("{e}: {line}"));
+        text.lines()
+            .map(|line| serde_json::from_str(line).map_err(|e| wrong(line, e)))
+            .collect()
     }
 
     /// The error with the end of every log.

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ironcast_tests::DiskKind::{Nvme, VirtioBlk};
-use ironcast_tests::Kind::Ours;
 use ironcast_tests::room::{RECEIVE, Room, TURN, demand_ok, demand_refusal, value};
 use ironcast_tests::{
-    Architecture, BootOrder, LabError, Machine, MachineBuilder, Program, PxeSettings, Running,
-    boot_loader, gate, image, ironcast_efi,
+    Architecture, BootOrder, LabError, Machine, MachineBuilder, PxeSettings, boot_loader, gate,
+    image, ironcast_efi,
 };
 
 /// Length of the machines' disks.
@@ -87,24 +86,11 @@ fn machine(mac: &str, disk: &Path) -> MachineBuilder {
         .disk(disk, Nvme)
 }
 
-/// A sender that writes its results to a file.
-fn send(room: &Room, image: &Path) -> Result<Running, LabError> {
-    let results = room.path("results");
-    let _ = fs::remove_file(&results);
-    let sender = Program::sender(Ours)?
-        .file(image)
-        .args(&["--min-receivers", "1", "--results"])
-        .arg(&results);
-    sender.start(&room.server, "sender", room.folder.path())
-}
-
-/// The only result in the sender's file.
+/// The only result in the sender's list.
 fn result(room: &Room) -> Result<serde_json::Value, LabError> {
-    let text = fs::read_to_string(room.path("results"))
-        .map_err(|e| LabError::io("read the results", e))?;
-    match text.lines().collect::<Vec<_>>().as_slice() {
-        [line] => serde_json::from_str(line).map_err(|e| LabError::wrong(format!("{e}: {line}"))),
-        lines => Err(LabError::wrong(format!("not one result: {lines:?}"))),
+    match room.results()?.as_slice() {
+        [result] => Ok(result.clone()),
+        results => Err(LabError::wrong(format!("not one result: {results:?}"))),
     }
 }
 
@@ -125,7 +111,7 @@ fn p2_a_job_that_is_done_is_not_done_again() -> Result<(), LabError> {
     let room = room("confirm=no job=autumn seed=seeds/<mac> then=reboot\n", MAC)?;
     let image = system_image(&room)?;
     let disk = room.disk("disk", DISK)?;
-    let mut sending = send(&room, &image)?;
+    let mut sending = room.send_and_list(&image, &[])?;
     let mut machine = room.start(machine(MAC, &disk))?;
     let mut check = || {
         let line = demand_ok(&mut machine, RECEIVE)?;
@@ -144,7 +130,7 @@ fn p2_a_job_that_is_done_is_not_done_again() -> Result<(), LabError> {
         demand_files(&room, &disk, hash, MAC)?;
 
         tell(&room, "confirm=no then=poweroff\n")?;
-        sending = send(&room, &image)?;
+        sending = room.send_and_list(&image, &[])?;
         let line = demand_ok(&mut machine, RECEIVE)?;
         demand(&line, value(&line, "seed").is_none())?;
         sending.wait_success(SENDER)
@@ -179,7 +165,7 @@ fn p1_a_job_is_forgotten_when_another_image_is_begun() -> Result<(), LabError> {
     let room = room("confirm=no job=autumn then=poweroff\n", MAC)?;
     let image = room.small_image()?;
     let disk = room.disk("disk", DISK)?;
-    let mut sending = send(&room, &image)?;
+    let mut sending = room.send_and_list(&image, &[])?;
     let mut first = room.start(machine(MAC, &disk))?;
     let mut second = None;
     let mut check = || {
@@ -188,9 +174,7 @@ fn p1_a_job_is_forgotten_when_another_image_is_begun() -> Result<(), LabError> {
         first.wait_off(SENDER)?;
 
         tell(&room, "confirm=no job=winter then=poweroff\n")?;
-        let sender = Program::sender(Ours)?.file(&image);
-        let sender = sender.args(&["--min-receivers", "1", "--max-bitrate", "4m"]);
-        sending = sender.start(&room.server, "sender", room.folder.path())?;
+        sending = room.send_and_list(&image, &["--max-bitrate", "4m"])?;
         let variables = room.path("machine.vars");
         let again = Machine::builder("again").mac(MAC).variables(&variables);
         let again = again.boot_order(BootOrder::NetworkFirst).disk(&disk, Nvme);
@@ -201,7 +185,7 @@ fn p1_a_job_is_forgotten_when_another_image_is_begun() -> Result<(), LabError> {
         sending.kill();
 
         tell(&room, "confirm=no job=autumn then=poweroff\n")?;
-        sending = send(&room, &image)?;
+        sending = room.send_and_list(&image, &[])?;
         let variables = room.path("again.vars");
         let third = Machine::builder("third").mac(MAC).variables(&variables);
         let third = third.boot_order(BootOrder::NetworkFirst).disk(&disk, Nvme);
@@ -225,7 +209,7 @@ fn demand_told(conf: &str, words: &str) -> Result<(), LabError> {
     let room = room(conf, MAC)?;
     let image = room.small_image()?;
     let disk = room.disk("disk", DISK)?;
-    let mut sending = send(&room, &image)?;
+    let mut sending = room.send_and_list(&image, &[])?;
     let mut machine = room.start(machine(MAC, &disk))?;
     let mut check = || {
         demand_refusal(&mut machine, words)?;
@@ -260,7 +244,7 @@ fn p1_a_machine_that_can_not_get_its_seed_does_not_start() -> Result<(), LabErro
     let room = room("confirm=no seed=seeds/<mac> then=poweroff\n", MAC)?;
     let image = room.small_image()?;
     let disk = room.disk("disk", DISK)?;
-    let mut sending = send(&room, &image)?;
+    let mut sending = room.send_and_list(&image, &[])?;
     let machine = Machine::builder("machine").mac(MAC).disk(&disk, VirtioBlk);
     let mut machine = room.start(machine)?;
     let mut check = || {

@@ -282,6 +282,9 @@ fn p1_a_disk_that_fails_is_no_success_and_does_not_start() -> Result<(), LabErro
             if status.code() != Some(5) {
                 return Err(LabError::wrong(format!("the sender ended with {status}")));
             }
+            if !sending.log().contains(fault.words[0]) {
+                return Err(LabError::wrong("the sender does not say why"));
+            }
             machine.switch_off();
             demand_left(&image, &disk, fault.settings == UNATTENDED)
         };
