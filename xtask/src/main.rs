@@ -17,6 +17,7 @@ mod embedded;
 mod fuzz;
 mod image;
 mod licences;
+mod links;
 mod manuals;
 mod newer;
 mod paths;

@@ -1,8 +1,9 @@
 //! Checks of style that neither the compiler nor clippy makes.
 //!
 //! Every file says first what it is for, none grows too long to be read at one go, no two reasons
-//! why unsafe code is sound are the same words, crates that must have none forbid unsafe code, and
-//! the README names the commands and the version of Rust that there really are.
+//! why unsafe code is sound are the same words, crates that must have none forbid unsafe code, the
+//! README names the commands and the version of Rust that there really are, and links in documents
+//! lead somewhere.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 
-use crate::paths;
+use crate::{links, paths};
 
 /// How many lines a file may have, tests left out.
 const LINES_LIMIT: usize = 500;
@@ -58,6 +59,7 @@ pub(crate) fn check() -> Result<()> {
         }
     }
     wrong.extend(readme_complaints(root)?);
+    wrong.extend(links::complaints(root)?);
     if wrong.is_empty() {
         println!("style: {} files are well", sources.len());
         return Ok(());
@@ -143,13 +145,6 @@ fn readme_complaints(root: &Path) -> Result<Vec<String>> {
             complaints.push(format!("README.md: there is no `cargo xtask {task}`"));
         }
     }
-    for name in ["README.md", "CONTRIBUTING.md"] {
-        for link in links_in(&read(&root.join(name))?) {
-            if !root.join(&link).exists() {
-                complaints.push(format!("{name}: there is no {link}"));
-            }
-        }
-    }
     let version = quoted_after(&read(&root.join("Cargo.toml"))?, "rust-version")?;
     if !readme.contains(&format!("Rust {version}")) {
         complaints.push(format!(
@@ -161,17 +156,6 @@ fn readme_complaints(root: &Path) -> Result<Vec<String>> {
         complaints.push(format!("rust-toolchain.toml: {channel} is not {version}"));
     }
     Ok(complaints)
-}
-
-/// The files of the tree that a document in its root links to.
-fn links_in(document: &str) -> Vec<String> {
-    document
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .filter(|link| !link.contains("://"))
-        .map(|link| link.split('#').next().unwrap_or_default().to_owned())
-        .collect()
 }
 
 fn tasks_named_in(readme: &str) -> Vec<String> {
@@ -248,8 +232,6 @@ mod tests {
     fn commands_and_versions_are_found_in_prose() {
         let tasks = tasks_named_in("Do `cargo xtask demo`, or cargo xtask no-such.\n");
         assert_eq!(tasks, ["demo", "no-such"]);
-        let links = links_in("See [a](docs/a.md#b), [b](https://b.example) and [c](LICENSE).");
-        assert_eq!(links, ["docs/a.md", "LICENSE"]);
         let version = quoted_after("[a]\nrust-version = \"1.95\"\n", "rust-version");
         assert_eq!(version.unwrap(), "1.95");
         assert!(quoted_after("", "channel").is_err());
