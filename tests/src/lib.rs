@@ -28,7 +28,9 @@ pub use error::LabError;
 pub use lab::{Counter, Direction, Host, Lab, Port, Tap};
 pub use machine::{Board, BootOrder, DiskKind, Machine, MachineBuilder, Nic};
 pub use process::{Running, processor_time, wait_exit};
-pub use programs::{Architecture, Kind, Program, boot_loader, ironcast_efi, os_image, test_medium};
+pub use programs::{
+    Architecture, Kind, Program, boot_loader, dhcp_server, ironcast_efi, os_image, test_medium,
+};
 pub use pxe::{PxeServer, PxeSettings};
 pub use tool::find_tool;
 pub use transfer::{Receiver, Transfer, Transferring};

@@ -207,6 +207,21 @@ pub fn boot_loader(path: &str) -> Result<PathBuf, LabError> {
     )
 }
 
+/// A command that runs a DHCP server in `host`, by its path in the packages of ISC's and Kea's that
+/// are unpacked below `IRONCAST_DHCP_SERVERS`, or where `cargo xtask setup` leaves them.
+///
+/// # Errors
+/// [`LabError::MissingFile`] if it isn't there.
+pub fn dhcp_server(host: &Host, path: &str) -> Result<Command, LabError> {
+    let folder = env::var_os("IRONCAST_DHCP_SERVERS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| cached("dhcp-servers"));
+    let remedy = "`cargo xtask setup` fetches it, or set IRONCAST_DHCP_SERVERS to its folder";
+    let mut command = host.command(existing(folder.join(path), remedy)?)?;
+    let libraries = format!("usr/lib/{}-linux-gnu", env::consts::ARCH);
+    command.env("LD_LIBRARY_PATH", folder.join(libraries));
+    Ok(command)
+}
+
 fn built_file(variable: &str, in_target: &str, command: &str) -> Result<PathBuf, LabError> {
     let path = env::var_os(variable).map_or_else(
         || {

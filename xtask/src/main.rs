@@ -11,6 +11,7 @@ mod apt;
 mod boot_loaders;
 mod core_library;
 mod demo;
+mod dhcp_servers;
 mod disk_image;
 mod efi;
 mod embedded;

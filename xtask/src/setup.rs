@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use ironcast_tests::find_tool;
 
-use crate::{apt, boot_loaders, fuzz, newer, run, virt_firmware};
+use crate::{apt, boot_loaders, dhcp_servers, fuzz, newer, run, virt_firmware};
 
 /// Settings of `cargo xtask setup`.
 #[derive(Args)]
@@ -134,6 +134,7 @@ pub(crate) fn provide(purposes: &[Purpose]) -> Result<()> {
         newer::provide()?;
         virt_firmware::provide()?;
         boot_loaders::provide()?;
+        dhcp_servers::provide()?;
     }
     if purposes.contains(&Purpose::Fuzz) {
         fuzz::provide()?;

@@ -12,7 +12,8 @@ use crate::efi::Arch;
 use crate::run::{command, run as run_command};
 use crate::setup;
 use crate::{
-    boot_loaders, efi, embedded, fuzz, image, licences, newer, paths, style, virt_firmware,
+    boot_loaders, dhcp_servers, efi, embedded, fuzz, image, licences, newer, paths, style,
+    virt_firmware,
 };
 
 /// Settings of `cargo xtask test`.
@@ -104,6 +105,7 @@ impl Stage {
                 test.env("IRONCAST_OS_IMAGE", paths::image());
                 test.env("IRONCAST_MEDIUM", paths::test_medium());
                 test.env("IRONCAST_LOADERS", boot_loaders::folder());
+                test.env("IRONCAST_DHCP_SERVERS", dhcp_servers::folder());
                 test.env("IRONCAST_VIRT_FW_VARS", virt_firmware::program());
                 run_command(&mut test)
             }

@@ -3,6 +3,8 @@
 
 mod literals;
 mod messages;
+mod snippets;
+mod ten_minutes;
 
 use ironcast_tests::LabError;
 
