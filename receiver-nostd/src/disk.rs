@@ -73,6 +73,15 @@ pub trait Disk: Write + Seek {
         false
     }
 
+    /// Gets ready for the first write, which follows. Called once, and never if nothing is to be
+    /// written. Default: nothing is to be done.
+    ///
+    /// # Errors
+    /// If the disk must not be written. It counts as untouched then.
+    fn prepare(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
     /// Does what is left to do with a disk that has the whole image, proved as far as it was to be,
     /// and could start: such as to give the machine a file of its own. `hash` is the BLAKE3 of the
     /// stream. The engine writes nothing afterwards, unless this fails; then it does what it does
@@ -114,6 +123,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn is_dry_run(&self) -> bool {
         (**self).is_dry_run()
+    }
+
+    fn prepare(&mut self) -> Result<(), Self::Error> {
+        (**self).prepare()
     }
 
     fn complete(&mut self, hash: &Hash) -> Result<&'static str, Self::Error> {

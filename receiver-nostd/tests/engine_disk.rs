@@ -585,6 +585,29 @@ fn what_is_left_to_do_is_done_last_and_the_sender_hears_of_it() {
 }
 
 #[test]
+fn p2_a_disk_that_is_not_to_be_written_is_left_as_it_was() {
+    let image = image(3 * WRITE_SIZE);
+    let disk = TestDisk::with_capacity(8 * WRITE).failing(Fault::Prepare);
+    let (error, leftover) = fail(&image, defaults(), &disk);
+    assert_eq!(error, Error::Prepare(DiskError));
+    assert_eq!(leftover, Leftover::Untouched);
+    assert_eq!(disk.writes(), []);
+}
+
+#[test]
+fn p1_no_bytes_are_no_image() {
+    let disk = TestDisk::with_capacity(8 * WRITE);
+    let (error, leftover) = fail(&[], defaults(), &disk);
+    assert_eq!((error, leftover), (Error::Empty, Leftover::Untouched));
+    assert_eq!(disk.completed(), None);
+    let options = DiskOptions {
+        may_be_empty: true,
+        ..defaults()
+    };
+    send(&[], options, &disk);
+}
+
+#[test]
 fn p1_a_disk_that_can_not_be_completed_does_not_start() {
     let image = image(3 * WRITE_SIZE);
     let disk = TestDisk::with_capacity(8 * WRITE).failing(Fault::Complete);

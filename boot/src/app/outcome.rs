@@ -154,6 +154,8 @@ pub(crate) fn failed(
     use engine::Error;
     let next = match error {
         Error::Transfer(_) => "look at the sender and the network, then restart this machine",
+        Error::Empty => "look at what the sender was given",
+        Error::Prepare(_) => "look at the machine's firmware and the disk, or choose another disk",
         Error::TooSmall { .. } | Error::Full { .. } => "use a larger disk or a smaller image",
         Error::SectorSize { .. } => {
             "use an image that was made on such a disk, or another disk, or set the disk to the \

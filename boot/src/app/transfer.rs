@@ -370,6 +370,7 @@ fn disk_options(settings: &Settings<'_>) -> Result<DiskOptions, Failure> {
         gpt: settings.gpt,
         guids,
         on_failure: settings.on_failure,
+        may_be_empty: false,
     })
 }
 

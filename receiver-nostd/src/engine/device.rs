@@ -60,7 +60,10 @@ impl<D: Disk> Device<D> {
         self.seek(offset)?;
         let mut start = offset;
         while !bytes.is_empty() {
-            self.is_touched = !self.disk.is_dry_run();
+            if !self.is_touched && !self.disk.is_dry_run() {
+                self.disk.prepare().map_err(Error::Prepare)?;
+                self.is_touched = true;
+            }
             self.position = None;
             let end = start + bytes.len() as u64;
             let taken =

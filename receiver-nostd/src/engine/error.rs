@@ -35,6 +35,13 @@ pub enum Error<E> {
         /// What is odd about its GUID partition table; `None` if it has none.
         Option<Odd>,
     ),
+    /// The stream ended without a byte of an image. Nothing was written.
+    Empty,
+    /// The disk is not to be written ([`Disk::prepare`]). Nothing was.
+    Prepare(
+        /// What the disk said.
+        E,
+    ),
     /// The image goes on where the disk ends.
     Full {
         /// Bytes that the disk holds.
@@ -126,6 +133,8 @@ impl<E> Error<E> {
             | Self::Flush { .. }
             | Self::Complete(_) => true,
             Self::Transfer(_)
+            | Self::Empty
+            | Self::Prepare(_)
             | Self::TooSmall { .. }
             | Self::SectorSize { .. }
             | Self::Guids(_)
@@ -158,6 +167,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 f,
                 "the image's GPT partition table can't be given new GUIDs: {odd}"
             ),
+            Self::Empty => f.write_str("the image that was sent has no bytes"),
+            Self::Prepare(source) => write!(f, "before the first write: {source}"),
             Self::Full { capacity } => write!(
                 f,
                 "the disk is full: the image has more than its {capacity} bytes"
@@ -208,11 +219,13 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
             | Self::Read { source, .. }
             | Self::Seek { source, .. }
             | Self::Flush { source, .. }
+            | Self::Prepare(source)
             | Self::Complete(source) => Some(source),
             Self::Decode { source, .. } => Some(source),
             Self::Guids(odd) => odd.as_ref().map(|odd| odd as _),
             Self::TooSmall { .. }
             | Self::SectorSize { .. }
+            | Self::Empty
             | Self::Full { .. }
             | Self::Stuck { .. }
             | Self::Short { .. }

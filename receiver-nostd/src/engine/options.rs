@@ -61,6 +61,9 @@ pub struct DiskOptions {
     pub guids: Guids,
     /// What becomes of the disk when the transfer fails. Default [`OnFailure::Clear`].
     pub on_failure: OnFailure,
+    /// Whether an image of no bytes is one, and leaves the disk as it is. Default no: whoever has
+    /// a disk to be written expects that it was.
+    pub may_be_empty: bool,
 }
 
 impl DiskOptions {
@@ -70,6 +73,7 @@ impl DiskOptions {
         gpt: Gpt::Keep,
         guids: Guids::Keep,
         on_failure: OnFailure::Keep,
+        may_be_empty: true,
     };
 }
 
@@ -80,6 +84,7 @@ impl Default for DiskOptions {
             gpt: Gpt::Move,
             guids: Guids::Keep,
             on_failure: OnFailure::Clear,
+            may_be_empty: false,
         }
     }
 }

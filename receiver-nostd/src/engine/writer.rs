@@ -112,6 +112,9 @@ impl<D: Disk> Writer<D> {
         hash: Hash,
         scratch: &mut [u8],
     ) -> Result<bool, Error<D::Error>> {
+        if self.given.len == 0 && !self.options.may_be_empty {
+            return Err(Error::Empty);
+        }
         self.closing
             .step(&mut self.device, &mut self.given, hash, scratch)
     }

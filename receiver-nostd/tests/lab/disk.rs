@@ -46,6 +46,7 @@ pub enum Fault {
     PowerCut(usize),
     Flush,
     Seek,
+    Prepare,
     Complete,
 }
 
@@ -283,6 +284,15 @@ impl Disk for TestDisk {
     fn reader(&mut self) -> Option<&mut dyn Read<Error = DiskError>> {
         let is_blind = self.0.borrow().is_blind;
         (!is_blind).then_some(self as _)
+    }
+
+    fn prepare(&mut self) -> Result<(), DiskError> {
+        let state = self.0.borrow();
+        assert!(state.writes.is_empty(), "it comes before all writes");
+        match state.fault {
+            Some(Fault::Prepare) => Err(DiskError),
+            _ => Ok(()),
+        }
     }
 
     fn complete(&mut self, hash: &blake3::Hash) -> Result<&'static str, DiskError> {

@@ -32,7 +32,10 @@ impl Default for Setup {
         Self {
             config: Config::default(),
             decompress: Decompress::Auto,
-            options: DiskOptions::default(),
+            options: DiskOptions {
+                may_be_empty: true,
+                ..DiskOptions::default()
+            },
             ring: 4 * MIN_RING_LEN,
             card: 64,
         }
