@@ -45,8 +45,10 @@ pub struct JobRecord<'a> {
     pub name: JobName<'a>,
     /// The BLAKE3 hash of the stream, as the result shows it.
     pub hash: &'a str,
-    /// The device path of the disk that has the image, in the firmware's text form.
+    /// The device path of the disk that got the image, in the firmware's text form.
     pub disk: &'a str,
+    /// Bytes that the disk holds.
+    pub bytes: u64,
 }
 
 impl<'a> JobRecord<'a> {
@@ -61,15 +63,21 @@ impl<'a> JobRecord<'a> {
         Some(Self {
             name: JobName::parse(value("job")?)?,
             hash: value("blake3")?,
-            disk: value("disk")?,
+            disk: value("disk").filter(|disk| !disk.is_empty())?,
+            bytes: settings::number(value("bytes")?)?,
         })
     }
 }
 
 impl fmt::Display for JobRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, hash, disk } = self;
-        writeln!(f, "job={name} blake3={hash} disk={disk}")
+        let Self {
+            name,
+            hash,
+            disk,
+            bytes,
+        } = self;
+        writeln!(f, "job={name} blake3={hash} disk={disk} bytes={bytes}")
     }
 }
 
@@ -87,11 +95,13 @@ mod tests {
             name: JobName::parse("lab-2026.11_a").unwrap(),
             hash: "c85e63be",
             disk: "PciRoot(0x0)/Pci(0x4,0x0)",
+            bytes: 1 << 40,
         };
         let text = record.to_string();
         assert_eq!(
             text,
-            "job=lab-2026.11_a blake3=c85e63be disk=PciRoot(0x0)/Pci(0x4,0x0)\n"
+            "job=lab-2026.11_a blake3=c85e63be disk=PciRoot(0x0)/Pci(0x4,0x0) \
+             bytes=1099511627776\n"
         );
         assert_eq!(JobRecord::parse(text.as_bytes()), Some(record));
     }
@@ -101,13 +111,15 @@ mod tests {
         for text in [
             "",
             "job=a",
-            "job=a blake3=b",
-            "blake3=b disk=c",
-            "job= blake3=b disk=c",
+            "job=a blake3=b bytes=1",
+            "job=a blake3=b disk=c",
+            "job=a blake3=b disk= bytes=1",
+            "blake3=b disk=c bytes=1",
+            "job= blake3=b disk=c bytes=1",
         ] {
             assert_eq!(JobRecord::parse(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(JobRecord::parse(b"job=a blake3=b disk=\xff"), None);
+        assert_eq!(JobRecord::parse(b"job=a blake3=b bytes=1 disk=\xff"), None);
     }
 
     #[test]

@@ -29,12 +29,11 @@ pub(crate) struct TargetDisk {
     sectors: Sectors,
     bytes: u64,
     sector: usize,
-    alignment: usize,
     position: u64,
     /// Memory that every driver can use, for what isn't aligned or doesn't fill a sector.
     bounce: Pages,
-    /// Whether what was on the disk has been made not to count any more.
-    prepared: bool,
+    /// Whether a copy of an old partition table is at its end.
+    has_old_table: bool,
     first_boot: Option<FirstBoot>,
 }
 
@@ -45,26 +44,22 @@ struct Sectors {
     block_io: Option<ScopedProtocol<BlockIO>>,
     /// Number of the medium that was opened: with it, drivers refuse one that was put in later.
     medium: u32,
+    /// What the addresses of memory have to be a multiple of.
+    alignment: usize,
 }
 
 impl TargetDisk {
     /// Takes the disk away from the firmware's own drivers. Nothing is written yet.
     pub(crate) fn open(info: &DiskInfo) -> Result<Self, DiskError> {
-        let block_io = open_exclusively(info)?;
-        let media = block_io.media();
-        let sector = media.block_size() as usize;
+        let sector = info.sector() as usize;
         Ok(Self {
-            alignment: (media.io_align() as usize).max(1),
             bounce: Pages::allocate(WRITE_SIZE.max(sector))?,
             bytes: info.bytes(),
-            sectors: Sectors {
-                medium: media.media_id(),
-                block_io: Some(block_io),
-            },
+            sectors: Sectors::open(info)?,
             info: info.clone(),
             sector,
             position: 0,
-            prepared: false,
+            has_old_table: false,
             first_boot: None,
         })
     }
@@ -79,21 +74,15 @@ impl TargetDisk {
         self.first_boot = Some(first_boot);
     }
 
-    /// Makes what was on the disk not count any more, before it is overwritten: the machine forgets
-    /// the job that brought it. And the copy of a GPT at the end of the disk is made invalid:
-    /// firmware would restore the old table from it if the transfer broke off, over a disk that has
-    /// half of its new contents.
-    fn prepare(&mut self) -> Result<(), DiskError> {
-        if core::mem::replace(&mut self.prepared, true) {
+    /// Makes the copy of a GPT at the end of the disk invalid, if there is one: firmware would
+    /// restore the old table from it if the transfer broke off, over a disk that has half of its
+    /// new contents.
+    fn clear_old_table(&mut self) -> Result<(), DiskError> {
+        if !core::mem::take(&mut self.has_old_table) {
             return Ok(());
         }
-        job::forget().map_err(DiskError::JobRemembered)?;
-        let last = self.bytes / self.sector as u64 - 1;
+        let last = self.last_sector();
         let block = &mut self.bounce.as_mut_slice()[..self.sector];
-        self.sectors.read(last, block)?;
-        if !block.starts_with(GPT_SIGNATURE) {
-            return Ok(());
-        }
         block.fill(0);
         self.sectors.write(last, block)
     }
@@ -157,7 +146,7 @@ impl TargetDisk {
 
     /// Whether the driver takes memory that begins where this does.
     fn is_aligned(&self, data: &[u8]) -> bool {
-        data.as_ptr().addr().is_multiple_of(self.alignment)
+        data.as_ptr().addr().is_multiple_of(self.sectors.alignment)
     }
 
     /// Whether whole sectors can be read or written that begin at the position.
@@ -170,6 +159,10 @@ impl TargetDisk {
         usize::try_from(self.bytes - self.position).unwrap_or(usize::MAX)
     }
 
+    fn last_sector(&self) -> u64 {
+        self.bytes / self.sector as u64 - 1
+    }
+
     /// The sector that the position is in.
     fn block(&self) -> u64 {
         self.position / self.sector as u64
@@ -177,6 +170,26 @@ impl TargetDisk {
 }
 
 impl Sectors {
+    /// Takes the disk away from the firmware's other drivers, if it is still the one that was
+    /// found.
+    fn open(info: &DiskInfo) -> Result<Self, DiskError> {
+        let block_io = boot::open_protocol_exclusive::<BlockIO>(info.handle())
+            .map_err(|error| DiskError::InUse(error.status()))?;
+        let media = block_io.media();
+        let sectors = media.last_block().checked_add(1);
+        let bytes = sectors.and_then(|sectors| sectors.checked_mul(media.block_size().into()));
+        let is_same = media.is_media_present()
+            && bytes == Some(info.bytes())
+            && media.block_size() == info.sector();
+        is_same
+            .then_some(Self {
+                medium: media.media_id(),
+                alignment: (media.io_align() as usize).max(1),
+                block_io: Some(block_io),
+            })
+            .ok_or(DiskError::Changed)
+    }
+
     fn read(&mut self, block: u64, data: &mut [u8]) -> Result<(), DiskError> {
         let medium = self.medium;
         self.block_io()?
@@ -202,19 +215,6 @@ impl Sectors {
     }
 }
 
-/// Takes the disk away from the firmware's other drivers, if it is still the one that was found.
-fn open_exclusively(info: &DiskInfo) -> Result<ScopedProtocol<BlockIO>, DiskError> {
-    let block_io = boot::open_protocol_exclusive::<BlockIO>(info.handle())
-        .map_err(|error| DiskError::InUse(error.status()))?;
-    let media = block_io.media();
-    let sectors = media.last_block().checked_add(1);
-    let bytes = sectors.and_then(|sectors| sectors.checked_mul(media.block_size().into()));
-    let is_same = media.is_media_present()
-        && bytes == Some(info.bytes())
-        && media.block_size() == info.sector();
-    is_same.then_some(block_io).ok_or(DiskError::Changed)
-}
-
 impl ErrorType for TargetDisk {
     type Error = DiskError;
 }
@@ -225,7 +225,7 @@ impl Write for TargetDisk {
         if data.is_empty() {
             return Err(DiskError::Full);
         }
-        self.prepare()?;
+        self.clear_old_table()?;
         let written = if self.has_whole_sectors(data.len()) {
             self.write_sectors(data)?
         } else {
@@ -286,6 +286,15 @@ impl Disk for TargetDisk {
         Some(self)
     }
 
+    fn prepare(&mut self) -> Result<(), DiskError> {
+        let last = self.last_sector();
+        let block = &mut self.bounce.as_mut_slice()[..self.sector];
+        self.sectors.read(last, block)?;
+        self.has_old_table = block.starts_with(GPT_SIGNATURE);
+        // From now on what is there is not what the job has brought.
+        job::forget().map_err(DiskError::JobRemembered)
+    }
+
     fn complete(&mut self, hash: &Hash) -> Result<&'static str, DiskError> {
         let Some(first_boot) = self.first_boot.take() else {
             return Ok("");
@@ -293,7 +302,7 @@ impl Disk for TargetDisk {
         // The firmware's drivers of partitions and file systems need the disk for themselves.
         self.sectors.block_io = None;
         let written = first_boot.write(&self.info, &hash.to_hex());
-        self.sectors.block_io = Some(open_exclusively(&self.info)?);
+        self.sectors = Sectors::open(&self.info)?;
         written.map_err(DiskError::FirstBoot)?;
         self.sectors.flush()?;
         Ok(first_boot::NOTE)

@@ -217,10 +217,32 @@ fn kind_of(path: &Path) -> (DiskKind, bool) {
     if kinds().any(|kind| kind == ram_disk) {
         return (DiskKind::Other, false);
     }
-    kinds()
-        .filter(|(major, _)| *major == DeviceType::MESSAGING)
-        .find_map(|(_, minor)| messaging_kind(minor))
-        .unwrap_or((DiskKind::Other, true))
+    let messaging = || {
+        let all = kinds().filter(|(major, _)| *major == DeviceType::MESSAGING);
+        all.map(|(_, minor)| minor)
+    };
+    let (kind, built_in) = messaging()
+        .find_map(messaging_kind)
+        // What nobody knows may be anywhere.
+        .unwrap_or((DiskKind::Other, messaging().next().is_none()));
+    (kind, built_in && !messaging().any(is_network))
+}
+
+/// Whether a step of a path leads out of the machine: a disk behind it may be many machines' disk.
+fn is_network(minor: DeviceSubType) -> bool {
+    matches!(
+        minor,
+        DeviceSubType::MESSAGING_MAC_ADDRESS
+            | DeviceSubType::MESSAGING_IPV4
+            | DeviceSubType::MESSAGING_IPV6
+            | DeviceSubType::MESSAGING_VLAN
+            | DeviceSubType::MESSAGING_URI
+            | DeviceSubType::MESSAGING_ISCSI
+            | DeviceSubType::MESSAGING_FIBRE_CHANNEL
+            | DeviceSubType::MESSAGING_FIBRE_CHANNEL_EX
+            | DeviceSubType::MESSAGING_INFINIBAND
+            | DeviceSubType::MESSAGING_NVME_OF_NAMESPACE
+    )
 }
 
 fn messaging_kind(minor: DeviceSubType) -> Option<(DiskKind, bool)> {

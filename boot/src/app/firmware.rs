@@ -58,8 +58,9 @@ pub(crate) fn open_shared<P: ProtocolPointer + ?Sized>(
         controller: None,
     };
     // SAFETY: the firmware is not told of this use and could remove the protocol. It does so only
-    // when a driver is disconnected, which only our own exclusive opens cause, and the values that
-    // are opened here are dropped before those, or belong to consoles and loaded files, which stay.
+    // when a driver is disconnected, which only this program causes, by exclusive opens and by
+    // `disconnect_controller`; the values that are opened here are dropped before those, or belong
+    // to consoles and loaded files, which stay.
     let opened =
         unsafe { boot::open_protocol::<P>(parameters, OpenProtocolAttributes::GetProtocol) };
     // An interface without contents would panic on use.

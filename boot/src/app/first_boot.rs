@@ -127,13 +127,14 @@ impl FirstBoot {
     }
 }
 
-/// The EFI system partition of `disk`: the one that its loader is on, or that is called so.
+/// The EFI system partition of `disk`: the one that is called so, or else the one that its loader is
+/// on.
 fn system_partition(disk: &DiskInfo) -> Option<Handle> {
     let is_system = |volume: &Handle| {
         firmware::open_shared::<PartitionInfo>(*volume).is_some_and(|info| info.is_system())
     };
-    let loader = Loader::find(disk).map(|loader| loader.volume);
-    loader.or_else(|| loader::volumes(disk).into_iter().find(is_system))
+    let system = loader::volumes(disk).into_iter().find(is_system);
+    system.or_else(|| Loader::find(disk).map(|loader| loader.volume))
 }
 
 fn file_system(volume: Handle) -> Result<FileSystem, FirstBootError> {

@@ -260,6 +260,12 @@ fn judge(code: HttpStatusCode) -> Result<(), FetchError> {
         HttpStatusCode::STATUS_200_OK => Ok(()),
         // Where the file for all is a folder too, servers lead there: nothing is to be had there.
         HttpStatusCode::STATUS_308_PERMANENT_REDIRECT => Err(FetchError::NotThere),
+        // There may be one, and it may be the one that asks a person first.
+        HttpStatusCode::STATUS_401_UNAUTHORIZED
+        | HttpStatusCode::STATUS_403_FORBIDDEN
+        | HttpStatusCode::STATUS_408_REQUEST_TIME_OUT => {
+            Err(FetchError::Failed(Status::ACCESS_DENIED))
+        }
         code if REFUSALS.contains(&code) => Err(FetchError::NotThere),
         _ => Err(FetchError::Failed(Status::HTTP_ERROR)),
     }

@@ -19,12 +19,16 @@ use super::firmware::Path;
 const NAME: &CStr16 = cstr16!("IroncastJob");
 const VENDOR: VariableVendor = VariableVendor(guid!("6d9e4c5f-6f4b-4c0e-9d0e-2b7a51c3a8d4"));
 
+/// What to do about a machine that has had its job and can't start what that brought.
+pub(crate) const AGAIN: &str =
+    "put its disk back, or have the machine imaged again under another name of the job";
+
 /// A job that is done here already.
 #[derive(Debug)]
 pub(crate) struct JobDone {
     /// Its name.
     pub(crate) name: String,
-    /// The disk that has its image.
+    /// The disk that got its image.
     pub(crate) disk: DiskInfo,
     /// BLAKE3 of the stream that brought it.
     pub(crate) hash: String,
@@ -33,23 +37,23 @@ pub(crate) struct JobDone {
 /// Whether this machine has had the job `name`.
 ///
 /// # Errors
-/// If it had, and the disk is gone: what to do then is for a person to say.
+/// If it had, and the disk is gone: what to do then is for a person to say. If the firmware does
+/// not tell.
 pub(crate) fn done(name: JobName<'_>, boot_device: &Path) -> Result<Option<JobDone>, Failure> {
-    let Some(variable) = read() else {
-        return Ok(None);
-    };
-    let Some(record) = JobRecord::parse(&variable).filter(|record| record.name == name) else {
+    let variable = read().map_err(|status| {
+        let what = format!("the firmware can't tell whether job {name} is done ({status})");
+        Failure::new(what, "restart this machine, or leave job= out")
+    })?;
+    let record = variable.as_deref().and_then(JobRecord::parse);
+    let Some(record) = record.filter(|record| record.name == name) else {
         return Ok(None);
     };
     let disks = disks::find(boot_device);
-    let Some(disk) = disks
-        .into_iter()
-        .find(|disk| disk.path_text() == record.disk)
-    else {
+    let is_it = |disk: &DiskInfo| disk.path_text() == record.disk && disk.bytes() == record.bytes;
+    let Some(disk) = disks.into_iter().find(is_it) else {
         let path = record.disk;
         let what = format!("job {name} was done on the disk {path}, which is not there any more");
-        let next = "put it back, or have the machine imaged again under another name of the job";
-        return Err(Failure::new(what, next));
+        return Err(Failure::new(what, AGAIN));
     };
     Ok(Some(JobDone {
         name: name.to_string(),
@@ -67,15 +71,20 @@ pub(crate) fn remember(name: JobName<'_>, hash: &str, disk: &DiskInfo) -> Result
         name,
         hash,
         disk: disk.path_text(),
+        bytes: disk.bytes(),
     };
-    let record = record.to_string();
+    let text = record.to_string();
+    if JobRecord::parse(text.as_bytes()) != Some(record) {
+        // Such as on a firmware that has no text for a disk's path.
+        return Err(Status::UNSUPPORTED);
+    }
     let attributes = VariableAttributes::NON_VOLATILE
         | VariableAttributes::BOOTSERVICE_ACCESS
         | VariableAttributes::RUNTIME_ACCESS;
-    runtime::set_variable(NAME, &VENDOR, attributes, record.as_bytes())
+    runtime::set_variable(NAME, &VENDOR, attributes, text.as_bytes())
         .map_err(|error| error.status())?;
-    match read() {
-        Some(kept) if *kept == *record.as_bytes() => Ok(()),
+    match read()? {
+        Some(kept) if *kept == *text.as_bytes() => Ok(()),
         _ => Err(Status::DEVICE_ERROR),
     }
 }
@@ -88,14 +97,19 @@ pub(crate) fn forget() -> Result<(), Status> {
     let Err(error) = runtime::delete_variable(NAME, &VENDOR) else {
         return Ok(());
     };
-    // A firmware that keeps no variables has none that could mislead.
-    match read() {
+    match read()? {
         Some(_) => Err(error.status()),
         None => Ok(()),
     }
 }
 
-fn read() -> Option<Box<[u8]>> {
-    let (variable, _) = runtime::get_variable_boxed(NAME, &VENDOR).ok()?;
-    Some(variable)
+/// The variable, if there is one; a firmware that keeps none has none.
+fn read() -> Result<Option<Box<[u8]>>, Status> {
+    match runtime::get_variable_boxed(NAME, &VENDOR) {
+        Ok((variable, _)) => Ok(Some(variable)),
+        Err(error) => match error.status() {
+            Status::NOT_FOUND | Status::UNSUPPORTED => Ok(None),
+            status => Err(status),
+        },
+    }
 }

@@ -92,8 +92,8 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
     let settings = settings.unwrap_or_default();
     let connect =
         |console: &mut Console| Network::connect(&cards, &settings, lease.as_ref(), clock, console);
-    match plan {
-        Ok(Plan::Start(done)) => start(&done, clock, console),
+    let failure = match plan {
+        Ok(Plan::Start(done)) => start(&done, console),
         Ok(Plan::Install(installation)) => {
             let network = connect(console);
             let done =
@@ -106,15 +106,14 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
                 }
             }
         }
-        Err(failure) => {
-            show_failure(&failure, console);
-            match connect(console) {
-                Ok(network) => notice::after_failure(&failure, &settings, network, clock, console),
-                Err(error) => {
-                    console.line(&format!("ironcast: nobody can be told: {error}"));
-                    then::after_failure(console, clock, &mut |_| {})
-                }
-            }
+        Err(failure) => failure,
+    };
+    show_failure(&failure, console);
+    match connect(console) {
+        Ok(network) => notice::after_failure(&failure, &settings, network, clock, console),
+        Err(error) => {
+            console.line(&format!("ironcast: nobody can be told: {error}"));
+            then::after_failure(console, clock, &mut |_| {})
         }
     }
 }
@@ -184,18 +183,19 @@ fn succeed(
     }
 }
 
-/// Starts the system of a job that this machine has had.
-fn start(done: &JobDone, clock: &Clock, console: &mut Console) -> ! {
+/// Starts the system of a job that this machine has had; comes back only if that fails.
+fn start(done: &JobDone, console: &mut Console) -> Failure {
     let JobDone { name, disk, hash } = done;
     console.line(&format!(
-        "ironcast: job {name} is done: the image with blake3={hash} is on {}, which stays as it is",
+        "ironcast: job {name} is done: the image with blake3={hash} was put on {}, which stays as \
+         it is",
         disk.name()
     ));
-    start_from(disk, clock, console)
+    then::start_from(disk, job::AGAIN, console)
 }
 
 fn start_from(disk: &DiskInfo, clock: &Clock, console: &mut Console) -> ! {
-    let failure = then::start_from(disk, console);
+    let failure = then::start_from(disk, "restart the machine to boot it", console);
     console.line(&format!("ironcast: {failure}"));
     then::after_failure(console, clock, &mut |_| {})
 }

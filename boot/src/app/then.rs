@@ -74,23 +74,22 @@ pub(crate) fn after_failure(
 }
 
 /// Starts the system on `disk`, as the firmware would. Comes back only if that fails, or if what
-/// was started comes back.
-pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console) -> Failure {
-    const NEXT: &str = "restart the machine to boot it";
+/// was started comes back; then `next` is what to do.
+pub(crate) fn start_from(disk: &DiskInfo, next: &'static str, console: &mut Console) -> Failure {
     let name = disk.name();
     let Some(loader) = Loader::find(disk) else {
         let what = format!(
             "{name} can't be started: no file system on it has {DEFAULT_LOADER}, or another loader \
              that is known"
         );
-        return Failure::new(what, NEXT);
+        return Failure::new(what, next);
     };
     let file = &loader.file;
     let loaded = match loader.load() {
         Ok(loaded) => loaded,
         Err(status) => {
             let what = format!("{file} of {name} can't be loaded ({status})");
-            return Failure::new(what, NEXT);
+            return Failure::new(what, next);
         }
     };
     console.line(&format!("ironcast: starting {file} of {name}"));
@@ -98,7 +97,7 @@ pub(crate) fn start_from(disk: &DiskInfo, console: &mut Console) -> Failure {
     let ended = boot::start_image(loaded);
     firmware::set_watchdog(Duration::ZERO);
     let status = ended.map_or_else(|error| error.status(), |()| Status::SUCCESS);
-    Failure::new(format!("{file} of {name} came back ({status})"), NEXT)
+    Failure::new(format!("{file} of {name} came back ({status})"), next)
 }
 
 /// Restarts the machine, from `disk` if that has a system which the firmware can start.
