@@ -392,6 +392,25 @@ fn p2_new_guids_for_an_image_without_a_table_are_refused_untouched() {
 }
 
 #[test]
+fn an_image_with_a_gpt_tells_how_long_its_disk_is() {
+    let with_table = Layout::new(512, 3 * MIB).image();
+    for (image, expected) in [
+        (&with_table[..], Some(3 << 20)),
+        (&with_table[..MIB], Some(3 << 20)),
+        (&image(MIB), None),
+    ] {
+        let (disk, _) = used_disk(5 * MIB, 512);
+        let options = DiskOptions {
+            gpt: Gpt::Keep,
+            ..defaults()
+        };
+        let network = cast(image, options, &disk);
+        let progress = network.machines[0].engine.progress();
+        assert_eq!(progress.disk_len, expected);
+    }
+}
+
+#[test]
 fn p2_an_image_for_other_sectors_is_refused_untouched() {
     for (ours, theirs) in [(512, 4096), (4096, 512)] {
         let image = Layout::new(ours, 3 * MIB).image();

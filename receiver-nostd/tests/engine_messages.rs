@@ -142,6 +142,34 @@ fn p3_full_memory_is_silent_and_asks_for_the_slice_when_there_is_room() {
 }
 
 #[test]
+fn missing_blocks_and_bytes_that_wait_are_counted() {
+    let mut engine = Setup::default().engine(TestDisk::new());
+    let now = Instant::ZERO;
+    let len = WRITE_SIZE as u32;
+    engine.handle_datagram(now, SENDER, &reply());
+    for index in (0..256).filter(|index| !(100..106).contains(index)) {
+        engine.handle_datagram(now, SENDER, &block(0, index, len, &[7; 1024]));
+    }
+    for rxmit in 0..2 {
+        let asked = ReqAck {
+            slice: 0,
+            slice_bytes: len,
+            rxmit,
+            ready: BitSet::EMPTY,
+        };
+        engine.handle_datagram(now, SENDER, &bytes(&Message::ReqAck(asked)));
+    }
+    let stats = engine.stats();
+    assert_eq!((stats.retransmits, stats.missing), (2, 6));
+    assert_eq!(engine.progress().waiting, 100 * 1024);
+    for index in 100..106 {
+        engine.handle_datagram(now, SENDER, &block(0, index, len, &[7; 1024]));
+    }
+    while engine.work(now) {}
+    assert_eq!(engine.progress().waiting, 0);
+}
+
+#[test]
 fn p4_room_is_made_for_a_slice_that_is_asked_for_after_its_blocks_were_let_go() {
     let mut engine = Setup {
         ring: MIN_RING_LEN,

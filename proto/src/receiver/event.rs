@@ -223,4 +223,7 @@ pub struct Stats {
     pub foreign: u64,
     /// RETRANSMIT messages sent.
     pub retransmits: u64,
+    /// Data blocks that were missing when a later one of their slice came, or when the sender asked
+    /// for the whole slice. Each counts once, however often it was lost.
+    pub missing: u64,
 }

@@ -7,6 +7,7 @@
 mod answers;
 mod config;
 mod event;
+mod gaps;
 mod late;
 mod leaving;
 mod meeting;

@@ -12,6 +12,7 @@ mod arrivals;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::answers::{Answer, Answers, Asked};
+use super::gaps::Gaps;
 use super::late::{Arrival, Late};
 use super::origin::Origin;
 use super::repair::Repair;
@@ -65,6 +66,7 @@ pub(super) struct Session {
     number: Option<u16>,
     origin: Origin,
     block_size: u16,
+    gaps: Gaps,
     capacity: u64,
     /// Time between two [`Step::Ask`].
     keepalive: Duration,
@@ -118,6 +120,7 @@ impl Session {
             number,
             origin: Origin::new(tag),
             block_size,
+            gaps: Gaps::default(),
             capacity: config.capacity,
             keepalive,
             late: Late::new(config.late_join),
@@ -363,8 +366,11 @@ impl Session {
             Status::Abandoned => return self.dropped(),
             Status::TooLarge => return self.too_large(request.slice_bytes),
         }
-        let is_incomplete = is_asked && matches!(status, Status::Incomplete(_));
-        stats.retransmits += u64::from(is_incomplete);
+        if is_asked && matches!(status, Status::Incomplete(_)) {
+            let blocks = geometry::blocks_in(request.slice_bytes, self.block_size);
+            stats.retransmits += 1;
+            stats.missing += self.gaps.sent(request.slice, blocks);
+        }
         self.progress()
     }
 

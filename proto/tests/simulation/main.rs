@@ -68,6 +68,9 @@ fn a_perfect_network_carries_each_block_once() {
     );
     assert_eq!(world.sender.stats().retransmitted, 0);
     assert_eq!(world.sender.stats().blocks, 687);
+    for host in &world.hosts {
+        assert_eq!(host.machine.stats().missing, 0);
+    }
 }
 
 #[test]

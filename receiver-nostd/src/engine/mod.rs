@@ -140,8 +140,13 @@ pub struct Progress {
     pub written: u64,
     /// Bytes of it that were read back and found equal.
     pub verified: u64,
+    /// Stream bytes that wait in memory for the disk.
+    pub waiting: u64,
     /// Bytes of the whole stream, once its end has arrived.
     pub total: Option<u64>,
+    /// Bytes of the disk that the image was made of, if it begins with a GPT, once that was given
+    /// to the disk. The image is as long unless it was cut short.
+    pub disk_len: Option<u64>,
     /// How the image is sent, once its first bytes have arrived.
     pub format: Option<Format>,
 }
@@ -380,7 +385,9 @@ impl<'m, D: Disk> Engine<'m, D> {
             received: self.arrived,
             written: self.pipeline.written(),
             verified: self.pipeline.verified(),
+            waiting: self.arrived.saturating_sub(self.pipeline.consumed()),
             total: self.total,
+            disk_len: self.pipeline.disk_len(),
             format: self.pipeline.format(),
         }
     }

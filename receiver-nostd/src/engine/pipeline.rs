@@ -142,6 +142,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.writer.written()
     }
 
+    /// Bytes of the disk that the image was made of, if its table tells.
+    pub(super) fn disk_len(&self) -> Option<u64> {
+        self.writer.disk_len()
+    }
+
     /// Bytes of the image that were read back.
     pub(super) fn verified(&self) -> u64 {
         self.writer.verified()

@@ -21,6 +21,8 @@ pub(super) struct Writer<D: Disk> {
     device: Device<D>,
     options: DiskOptions,
     given: Given,
+    /// Bytes of the disk that the image was made of, if its GPT told.
+    disk_len: Option<u64>,
     /// Where the last write began.
     last: u64,
     closing: Closing,
@@ -39,6 +41,7 @@ impl<D: Disk> Writer<D> {
                 start: None,
                 checksums: Checksums::new(),
             },
+            disk_len: None,
             last: 0,
             closing: Closing::new(options),
             clearing: Clearing::new(),
@@ -57,6 +60,11 @@ impl<D: Disk> Writer<D> {
     /// Bytes of the image that were taken.
     pub(super) fn written(&self) -> u64 {
         self.given.len
+    }
+
+    /// Bytes of the disk that the image was made of, if its GPT told.
+    pub(super) fn disk_len(&self) -> Option<u64> {
+        self.disk_len
     }
 
     /// Bytes of the image that were read back.
@@ -147,9 +155,12 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Whether the disk is one for an image that begins with `start`.
-    fn check_disk(&self, start: &[u8]) -> Result<(), Error<D::Error>> {
+    fn check_disk(&mut self, start: &[u8]) -> Result<(), Error<D::Error>> {
         let disk = self.device.sector_size();
         let needed = image::needed(start, disk);
+        // An MBR tells of its partitions only, not of the disk.
+        let of_gpt = needed.filter(|needed| needed.table == image::Table::Gpt);
+        self.disk_len = of_gpt.map(|needed| needed.bytes);
         if let Some(needed) = needed {
             if let (Some(image), Some(disk)) = (needed.sector_size, disk)
                 && image != disk

@@ -19,7 +19,10 @@ impl Session {
             window.place(data.slice, data.slice_bytes, data.block, data.payload.len())
         };
         let entered = self.enter(data.slice, data.slice_bytes, data.payload, place, stats);
-        stats.blocks += u64::from(entered.0.is_some());
+        if entered.0.is_some() {
+            stats.blocks += 1;
+            stats.missing += self.gaps.arrived(data.slice, data.block);
+        }
         entered
     }
 
