@@ -3,12 +3,13 @@
 //! This crate drives no hardware, reads no clock and allocates nothing: its callers hand it memory,
 //! a network device (`smoltcp`), a disk (`embedded-io`) and the time. It runs in firmware, in the
 //! hosted receiver, and on anything else that has those. Only with the feature `alloc` some of
-//! its decoders use a heap, and nothing else does.
+//! its decoders and the page for a screen use a heap, and nothing else does.
 //!
 //! - [`decode`] has the decoders of compressed images.
 //! - [`engine`] takes datagrams, and writes the image: the machine of `ironcast-proto`, memory for
 //!   blocks, hash, decompression and disk writer in one.
 //! - [`link`] makes datagrams of a network device's frames: DHCP, ARP, IGMP, UDP.
+//! - `screen`, with the feature `alloc`, lays out what a person sees on a text screen.
 //! - [`settings`] is the grammar of what an operator can set.
 //!
 //! A program has one loop: poll the link and hand what it delivers to the engine; send what the
@@ -34,6 +35,8 @@ pub mod job;
 pub mod link;
 pub mod load_options;
 pub mod mbr;
+#[cfg(feature = "alloc")]
+pub mod screen;
 pub mod settings;
 pub mod smbios;
 pub mod target;
