@@ -119,7 +119,7 @@ fn beside_the_program(console: &mut Console) -> Result<Option<Source>, Failure> 
         Err(FetchError::NotThere) => Ok(None),
         Err(FetchError::TooLarge(_)) => Err(too_large(&path)),
         Err(FetchError::Failed(status)) => {
-            console.line(&format!("ironcast: {path} can't be read ({status})"));
+            console.warn(&format!("ironcast: {path} can't be read ({status})"));
             Ok(None)
         }
     }
@@ -160,7 +160,7 @@ fn on_the_server(
             Err(FetchError::TooLarge(_)) => return Err(too_large(&place)),
             Err(error) => {
                 // A server that does not answer would not answer the next time either.
-                console.line(&format!("ironcast: {place}: {error}"));
+                console.warn(&format!("ironcast: {place}: {error}"));
                 return Ok(None);
             }
         }

@@ -9,6 +9,7 @@ use core::fmt;
 
 use ironcast_receiver_nostd::contents::{Contents, START_LEN};
 use ironcast_receiver_nostd::disk_identity::DiskIdentity;
+use ironcast_receiver_nostd::screen::DiskLine;
 use ironcast_receiver_nostd::settings::DiskKind;
 use ironcast_receiver_nostd::target::Candidate;
 use uefi::proto::device_path::{DeviceSubType, DeviceType};
@@ -97,6 +98,63 @@ impl DiskInfo {
         format!("{name} has {bytes} bytes and is {path}")
     }
 
+    /// What the page shows of it.
+    pub(crate) fn line(&self) -> DiskLine {
+        let about = self.about();
+        DiskLine {
+            name: self.name(),
+            size: self.size(),
+            about: match self.sector {
+                SMALLEST_SECTOR => about,
+                sector => format!("sectors of {sector}, {about}"),
+            },
+            place: self.path_text.clone(),
+            is_chosen: false,
+        }
+    }
+
+    /// Its size, as makers count it.
+    fn size(&self) -> String {
+        match self.bytes {
+            bytes @ 0..10_000_000_000 => format!("{} MB", bytes / 1_000_000),
+            bytes => format!("{} GB", bytes / 1_000_000_000),
+        }
+    }
+
+    /// What it is, without what is on it, which changes.
+    pub(crate) fn title(&self) -> String {
+        let (name, size, model) = (self.name(), self.size(), self.model());
+        format!("{name}: {size}, {model}")
+            .trim_end_matches(", ")
+            .into()
+    }
+
+    /// What it says of itself, with a comma at its end if that is anything.
+    fn model(&self) -> String {
+        let DiskIdentity { model, serial } = &self.identity;
+        let mut text = String::new();
+        if !model.is_empty() {
+            text += &format!("{model}, ");
+        }
+        if !serial.is_empty() {
+            text += &format!("serial {serial}, ");
+        }
+        text
+    }
+
+    /// What it says of itself, and what is on it.
+    fn about(&self) -> String {
+        let mut about = self.model();
+        for (applies, mark) in [
+            (self.removable, "removable, "),
+            (self.read_only, "read-only, "),
+            (self.boot_medium, "booted from, "),
+        ] {
+            about += if applies { mark } else { "" };
+        }
+        about + &self.contents
+    }
+
     /// Its place in the machine.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -105,28 +163,8 @@ impl DiskInfo {
 
 impl fmt::Display for DiskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (size, unit) = match self.bytes {
-            bytes @ 0..10_000_000_000 => (bytes / 1_000_000, "MB"),
-            bytes => (bytes / 1_000_000_000, "GB"),
-        };
-        let (kind, index, sector) = (self.kind, self.index, self.sector);
-        write!(f, "{kind}{index}: {size} {unit}, sectors of {sector}")?;
-        let DiskIdentity { model, serial } = &self.identity;
-        if !model.is_empty() {
-            write!(f, ", {model}")?;
-        }
-        if !serial.is_empty() {
-            write!(f, ", serial {serial}")?;
-        }
-        let marks = [
-            (self.removable, "removable"),
-            (self.read_only, "read-only"),
-            (self.boot_medium, "booted from"),
-        ];
-        for (_, mark) in marks.iter().filter(|(applies, _)| *applies) {
-            write!(f, ", {mark}")?;
-        }
-        write!(f, ", {}", self.contents)
+        let (name, size, sector, about) = (self.name(), self.size(), self.sector, self.about());
+        write!(f, "{name}: {size}, sectors of {sector}, {about}")
     }
 }
 

@@ -1,7 +1,11 @@
 //! The end of a run that went wrong, in words for the person before the machine.
 
+use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use core::fmt;
+
+use ironcast_receiver_nostd::screen::{Banner, Kind};
 
 /// Why this machine got no image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,14 @@ impl Failure {
     /// A failure, told as `what` happened, to what and why, and what to do `next`.
     pub(crate) fn new(what: String, next: &'static str) -> Self {
         Self { what, next }
+    }
+
+    /// The same on the page.
+    pub(crate) fn banner(&self) -> Banner {
+        Banner {
+            kind: Kind::Failed,
+            text: vec![self.what.clone(), format!("What to do: {}", self.next)],
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who this machine is, for the sender's list of results: what its firmware says of it.
 
 use alloc::format;
+use alloc::string::String;
 use core::slice;
 
 use ironcast_proto::receiver::{Identity, text};
@@ -12,6 +13,21 @@ use super::network::Network;
 
 /// Bytes of the longest SMBIOS table that is looked at: real ones have a few KiB.
 const LONGEST_TABLE: usize = 64 << 10;
+
+/// What this machine is, for the person before it; empty if its firmware does not say.
+pub(crate) fn description() -> String {
+    let System {
+        manufacturer,
+        product,
+        serial,
+        ..
+    } = smbios_table().map(smbios::system).unwrap_or_default();
+    let mut description = String::from(format!("{manufacturer} {product}").trim());
+    if !serial.is_empty() {
+        description += &format!(", serial {serial}");
+    }
+    description
+}
 
 /// This machine, which takes part over `network` and writes to `disk`.
 pub(crate) fn of_this_machine(network: &Network, disk: &str) -> Identity {

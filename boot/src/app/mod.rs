@@ -28,8 +28,10 @@ mod notice;
 mod outcome;
 mod panic;
 mod plan;
+mod progress;
 mod pxe;
 mod random;
+mod screen;
 mod serial;
 mod target;
 mod then;
@@ -62,7 +64,9 @@ fn main() -> Status {
     firmware::set_watchdog(Duration::ZERO);
     let clock = Clock::start();
     let mut console = Console::open();
-    console.line(concat!("ironcast: ", env!("CARGO_PKG_VERSION")));
+    console.page().program = concat!("ironcast ", env!("CARGO_PKG_VERSION")).into();
+    console.page().machine = identity::description();
+    console.plain_line(concat!("ironcast: ", env!("CARGO_PKG_VERSION")));
     firmware::connect_all_drivers();
     run(&clock, &mut console)
 }
@@ -112,7 +116,7 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
     match connect(console) {
         Ok(network) => notice::after_failure(&failure, &settings, network, clock, console),
         Err(error) => {
-            console.line(&format!("ironcast: nobody can be told: {error}"));
+            console.warn(&format!("ironcast: nobody can be told: {error}"));
             then::after_failure(console, clock, &mut |_| {})
         }
     }
@@ -161,7 +165,8 @@ fn succeed(
     console: &mut Console,
 ) -> ! {
     let (name, word, hash) = (disk.name(), done.word(), done.hash);
-    console.line(&format!(
+    console.page().banner = Some(done.banner(&name));
+    console.plain_line(&format!(
         "ironcast: result {word} {done} disk={name} blake3={hash}{}",
         done.care()
     ));
@@ -169,7 +174,7 @@ fn succeed(
         && let Err(status) = job::remember(job, &hash.to_string(), disk)
     {
         let then = settings.then;
-        console.line(&format!(
+        console.warn(&format!(
             "ironcast: the firmware can't remember job {job} ({status}), so the next start of this \
              program would image the machine again; then={then} is not followed"
         ));
@@ -196,12 +201,15 @@ fn start(done: &JobDone, console: &mut Console) -> Failure {
 
 fn start_from(disk: &DiskInfo, clock: &Clock, console: &mut Console) -> ! {
     let failure = then::start_from(disk, "restart the machine to boot it", console);
-    console.line(&format!("ironcast: {failure}"));
+    // An image that is on the disk all the same stays what is seen first.
+    console.page().banner.get_or_insert(failure.banner());
+    console.warn(&format!("ironcast: {failure}"));
     then::after_failure(console, clock, &mut |_| {})
 }
 
 fn show_failure(failure: &Failure, console: &mut Console) {
-    console.line(&format!("ironcast: result failed: {failure}"));
+    console.page().banner = Some(failure.banner());
+    console.plain_line(&format!("ironcast: result failed: {failure}"));
 }
 
 /// Says what the machine goes by, so that nobody has to guess.

@@ -60,7 +60,7 @@ impl Network {
                 match Self::try_card(card, settings, lease, clock, console) {
                     Ok(network) => return Ok(network),
                     Err(why) => {
-                        console.line(&format!("ironcast: {why}"));
+                        console.warn(&format!("ironcast: {why}"));
                         problem = Some(why);
                     }
                 }
@@ -110,6 +110,7 @@ impl Network {
             (None, AddressSource::Static { .. }) => "as set",
         };
         let AddressConfig { ip, prefix, .. } = address;
+        console.page().network = format!("{ip}/{prefix}, {origin}; card {card}");
         console.line(&format!("ironcast: address {ip}/{prefix}, {origin}"));
         Ok(network)
     }
@@ -155,7 +156,7 @@ impl Network {
         let kept = core::mem::take(&mut self.address);
         if self.find_address(clock)?.is_none() {
             self.address = kept;
-            console.line("ironcast: the address could not be renewed: no DHCP server answered");
+            console.warn("ironcast: the address could not be renewed: no DHCP server answered");
         }
         Ok(())
     }
@@ -183,6 +184,6 @@ impl Network {
 pub(crate) fn join(link: &mut Link<'_, &mut Nic>, group: Ipv4Addr, console: &mut Console) {
     link.device_mut().join(group);
     if let Err(error) = link.join(group) {
-        console.line(&format!("ironcast: group {group} can't be joined: {error}"));
+        console.warn(&format!("ironcast: group {group} can't be joined: {error}"));
     }
 }

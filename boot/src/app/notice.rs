@@ -33,7 +33,7 @@ pub(crate) fn after_failure(
     let mut link = match network.link(&mut memory, now) {
         Ok(link) => link,
         Err(error) => {
-            console.line(&format!("ironcast: {error}"));
+            console.warn(&format!("ironcast: {error}"));
             then::after_failure(console, clock, &mut |_| {})
         }
     };

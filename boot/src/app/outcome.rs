@@ -2,10 +2,12 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use core::fmt;
 
 use ironcast_proto::time::Duration;
 use ironcast_receiver_nostd::engine::{self, DiskOptions, Guids, Leftover, Report, TableState};
+use ironcast_receiver_nostd::screen::{Banner, Kind};
 
 use super::console::Console;
 use super::disk::DiskError;
@@ -90,19 +92,43 @@ impl Done {
         care.unwrap_or_default()
     }
 
+    /// What the page says of it, and of the disk `name`.
+    pub(crate) fn banner(&self, name: &str) -> Banner {
+        let (bytes, millis, hash) = (self.bytes, self.time.as_millis(), self.hash);
+        let time = format!("{}.{:03} s", millis / 1000, millis % 1000);
+        let (kind, text) = match self.care {
+            None => (
+                Kind::DryRun,
+                format!("{bytes} bytes arrived in {time}; nothing was written to {name}"),
+            ),
+            Some(care) => {
+                let proof = match care.verified {
+                    true => "read back and found equal",
+                    false => "not read back",
+                };
+                let text = format!("{name} has the image: {bytes} bytes in {time}, {proof}");
+                (Kind::Done, text)
+            }
+        };
+        Banner {
+            kind,
+            text: vec![text, format!("BLAKE3 {hash}")],
+        }
+    }
+
     /// Tells what a word in the result is too short for.
     pub(crate) fn explain(&self, console: &mut Console) {
         let Some(care) = self.care else {
             return;
         };
         if !care.verified {
-            console.line(
+            console.warn(
                 "ironcast: not verified: the disk was not read back, as verify=no has it, so what \
                  is on it may differ",
             );
         }
         if let TableState::Kept(Some(odd)) = care.table {
-            console.line(&format!(
+            console.warn(&format!(
                 "ironcast: the image's partition table was left as it was sent: {odd}"
             ));
         }

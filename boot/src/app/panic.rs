@@ -3,8 +3,9 @@
 use core::panic::PanicInfo;
 
 use ironcast_proto::time::Duration;
+use uefi::proto::console::text::Color;
 use uefi::runtime::{self, ResetType};
-use uefi::{Status, boot, print, println};
+use uefi::{Status, boot, print, println, system};
 
 /// How long the message stays before the machine switches itself off.
 const SHOWN: Duration = Duration::from_secs(600);
@@ -12,7 +13,8 @@ const SHOWN: Duration = Duration::from_secs(600);
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     // Nothing of the program's own state can be relied on here, so the firmware's console has to
-    // do.
+    // do. Whatever stands on it, this is seen.
+    let _ = system::with_stdout(|screen| screen.set_color(Color::White, Color::Red));
     print!(
         "\r\nironcast: result failed: an error in this program: {}",
         info.message()

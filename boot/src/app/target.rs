@@ -1,9 +1,11 @@
 //! Which disk is written, and whether a person agrees.
 
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use ironcast_proto::time::Duration;
+use ironcast_receiver_nostd::screen::{Banner, Kind};
 use ironcast_receiver_nostd::settings::{Confirm, DiskChoice, Settings};
 use ironcast_receiver_nostd::target::{self, Candidate, ChoiceError};
 
@@ -17,7 +19,7 @@ use super::firmware::Path;
 /// How long a person has to agree. Without an answer nothing is written.
 const TIME_TO_AGREE: Duration = Duration::from_secs(60);
 
-/// How often the time that is left is shown, in seconds.
+/// How often a line tells the time that is left, in seconds.
 const COUNTDOWN: u64 = 10;
 
 /// Shows the machine's disks, and finds the one that `choice` means.
@@ -27,13 +29,18 @@ pub(crate) fn choose(
     console: &mut Console,
 ) -> Result<DiskInfo, Failure> {
     let disks = disks::find(boot_device);
+    console.page().disks = disks.iter().map(DiskInfo::line).collect();
     for disk in &disks {
-        console.line(&format!("ironcast: disk {disk}"));
-        console.line(&format!("ironcast: {}", disk.place()));
+        console.plain_line(&format!("ironcast: disk {disk}"));
+        console.plain_line(&format!("ironcast: {}", disk.place()));
     }
     let candidates: Vec<Candidate<'_>> = disks.iter().map(DiskInfo::candidate).collect();
     let chosen = target::choose(&candidates, choice).map_err(|error| not_chosen(choice, error))?;
     let disk = disks[chosen].clone();
+    if let Some(line) = console.page().disks.get_mut(chosen) {
+        line.is_chosen = true;
+    }
+    console.page().disk = disk.title();
     console.line(&format!("ironcast: the image goes to {}", disk.name()));
     Ok(disk)
 }
@@ -49,8 +56,15 @@ pub(crate) fn confirm(
         return Ok(());
     }
     let name = disk.name();
-    console.line(&format!("ironcast: chosen is {disk}"));
-    console.line(&match settings.dry_run {
+    let (kind, what) = match settings.dry_run {
+        true => (
+            Kind::MayDryRun,
+            format!("{name} stays as it is in this dry run"),
+        ),
+        false => (Kind::MayErase, format!("ALL DATA ON {name} WILL BE LOST")),
+    };
+    console.plain_line(&format!("ironcast: chosen is {disk}"));
+    console.plain_line(&match settings.dry_run {
         true => format!("ironcast: {name} stays as it is in this dry run. Press y to agree"),
         false => format!("ironcast: ALL DATA ON {name} WILL BE LOST. Press y to agree"),
     });
@@ -58,16 +72,26 @@ pub(crate) fn confirm(
     let deadline = clock.now() + TIME_TO_AGREE;
     let nap = Nap::new();
     let mut shown = None;
+    let mut told = None;
     while clock.now() < deadline {
-        let left = deadline.since(clock.now()).as_secs() / COUNTDOWN * COUNTDOWN;
+        let left = deadline.since(clock.now()).as_secs() + 1;
         if shown.replace(left) != Some(left) {
-            let seconds = left + COUNTDOWN;
+            let keys = format!("Press y to go on with {name}, another key to stop; {left} s left");
+            console.page().banner = Some(Banner {
+                kind,
+                text: vec![what.clone(), keys],
+            });
+            console.refresh();
+        }
+        let left = left.next_multiple_of(COUNTDOWN);
+        if told.replace(left) != Some(left) {
             console.progress(&format!(
-                "ironcast: y to go on with {name}, another key to stop; {seconds} s left"
+                "ironcast: y to go on with {name}, another key to stop; {left} s left"
             ));
         }
         match console.key() {
             Some('y' | 'Y') => {
+                console.page().banner = None;
                 console.line(&format!("ironcast: going on with {name}"));
                 return Ok(());
             }

@@ -93,6 +93,7 @@ pub(crate) fn start_from(disk: &DiskInfo, next: &'static str, console: &mut Cons
         }
     };
     console.line(&format!("ironcast: starting {file} of {name}"));
+    console.leave();
     firmware::set_watchdog(LOADER_WATCHDOG);
     let ended = boot::start_image(loaded);
     firmware::set_watchdog(Duration::ZERO);

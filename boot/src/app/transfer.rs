@@ -6,7 +6,7 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::net::Ipv4Addr;
 
 use ironcast_proto::receiver::{self, Identity, Transmit};
@@ -30,14 +30,12 @@ use super::memory::{self, MemoryError, Pages};
 use super::network::{Network, join};
 use super::nic::Nic;
 use super::outcome::{self, Done};
+use super::progress::{self, Meter};
 use super::random;
 
 /// How long the machine waits for a transfer to start: a night, so that machines can be switched on
 /// in the evening for a transfer in the morning.
 const START_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
-
-/// How often progress is shown.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// How long the loop rests when nobody has been heard yet.
 const REST: Duration = Duration::from_millis(5);
@@ -108,9 +106,11 @@ impl<'a> Transfer<'a> {
             config.control_address = address;
         }
         let (address, port) = (config.control_address, config.port_base);
+        console.page().status = format!("Waiting for a sender at {address}");
         console.line(&format!(
             "ironcast: looking for a sender at {address}, own port {port}"
         ));
+        let memory_len = ring.as_slice().len() as u64;
         let memory = Memory {
             ring: ring.as_mut_slice(),
             write_buffer: write_buffer.as_mut_slice(),
@@ -119,7 +119,8 @@ impl<'a> Transfer<'a> {
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         engine.identify(identity);
-        let mut receiving = Receiving::new(engine, clock);
+        let meter = Meter::new(memory_len, options.verify);
+        let mut receiving = Receiving::new(engine, clock, meter);
         loop {
             console.set_busy(true);
             let ended = receiving.run(network, rendezvous, console);
@@ -152,24 +153,15 @@ struct Receiving<'a> {
     buffer: [u8; MAX_CONTROL_LEN],
     /// The group that the data come to.
     group: Option<Ipv4Addr>,
-    started: Option<Instant>,
+    meter: Meter,
     /// When the engine last had something to do.
     worked: Instant,
-    shown: Shown,
-}
-
-/// What the last progress line told.
-#[derive(Clone, Copy, Debug)]
-struct Shown {
-    at: Instant,
-    /// Bytes received and read back.
-    moved: u64,
 }
 
 type Outcome = Result<Report, engine::Error<DiskError>>;
 
 impl<'a> Receiving<'a> {
-    fn new(engine: Engine<'a, &'a mut Target>, clock: &'a Clock) -> Self {
+    fn new(engine: Engine<'a, &'a mut Target>, clock: &'a Clock, meter: Meter) -> Self {
         let now = clock.now();
         Self {
             engine,
@@ -178,9 +170,8 @@ impl<'a> Receiving<'a> {
             pending: None,
             buffer: [0; MAX_CONTROL_LEN],
             group: None,
-            started: None,
+            meter,
             worked: now,
-            shown: Shown { at: now, moved: 0 },
         }
     }
 
@@ -208,6 +199,7 @@ impl<'a> Receiving<'a> {
             self.transmit(&mut link);
             if let Some(outcome) = self.tell(&mut link, console) {
                 self.last_words(&mut link);
+                self.show_last_figures(console);
                 self.show_counts(&link, console);
                 return Ok(Some(outcome));
             }
@@ -217,7 +209,7 @@ impl<'a> Receiving<'a> {
             }
             self.show_progress(now, console);
             console.pump(now);
-            if self.started.is_none() {
+            if self.meter.started().is_none() {
                 self.clock.refine();
             }
             if !seen && !worked && self.is_seeking() {
@@ -266,7 +258,10 @@ impl<'a> Receiving<'a> {
                 Event::Finished(outcome) => return Some(outcome),
             };
             if let Some(text) = text(&event) {
-                console.line(&text);
+                match is_warning(&event) {
+                    true => console.warn(&text),
+                    false => console.line(&text),
+                }
             }
             match event {
                 receiver::Event::Join { group } => {
@@ -275,11 +270,12 @@ impl<'a> Receiving<'a> {
                     }
                     join(link, group, console);
                 }
-                receiver::Event::Started => {
-                    let now = self.clock.now();
-                    self.started = Some(now);
-                    self.shown.at = now;
+                receiver::Event::Asynchronous { sender, .. }
+                | receiver::Event::Connected { sender, .. } => {
+                    console.page().sender = sender.ip().to_string();
                 }
+                receiver::Event::Lost => console.page().sender.clear(),
+                receiver::Event::Started => self.meter.start(self.clock.now()),
                 _ => {}
             }
         }
@@ -299,24 +295,24 @@ impl<'a> Receiving<'a> {
     }
 
     fn show_progress(&mut self, now: Instant, console: &mut Console) {
-        let passed = now.since(self.shown.at);
-        if self.started.is_none() || passed < PROGRESS {
+        if !self.meter.is_due(now) {
             return;
         }
         let progress = self.engine.progress();
-        let (received, written) = (progress.received, progress.written);
-        let verified = progress.verified;
-        // One begins when the other has ended.
-        let moved = received + verified;
-        // Bytes in a microsecond are megabytes in a second.
-        let tenths = u128::from(moved - self.shown.moved) * 10 / passed.as_micros();
-        let what = match verified {
-            0 => format!("{received} bytes received, {written} written"),
-            _ => format!("{verified} of {written} bytes read back"),
-        };
-        let (whole, tenth) = (tenths / 10, tenths % 10);
-        console.progress(&format!("ironcast: {what}, {whole}.{tenth} MB/s"));
-        self.shown = Shown { at: now, moved };
+        let figures = self.meter.measure(now, progress, self.engine.stats());
+        console.page().figures = Some(figures);
+        console.progress(&format!("ironcast: {}", progress::line(&figures)));
+    }
+
+    /// Brings the page's figures up to date once more, if there are any to be told.
+    fn show_last_figures(&mut self, console: &mut Console) {
+        if self.meter.started().is_some() {
+            let progress = self.engine.progress();
+            let figures = self
+                .meter
+                .measure(self.worked, progress, self.engine.stats());
+            console.page().figures = Some(figures);
+        }
     }
 
     /// Shows what tells where a slow transfer was slow: lost frames are sent again, and a slow disk
@@ -336,7 +332,8 @@ impl<'a> Receiving<'a> {
     }
 
     fn done(&self, report: &Report, options: DiskOptions) -> Done {
-        let time = self.worked.since(self.started.unwrap_or(self.worked));
+        let started = self.meter.started().unwrap_or(self.worked);
+        let time = self.worked.since(started);
         Done::new(report, options, time)
     }
 }
@@ -372,6 +369,18 @@ fn disk_options(settings: &Settings<'_>) -> Result<DiskOptions, Failure> {
         on_failure: settings.on_failure,
         may_be_empty: false,
     })
+}
+
+/// Whether a person should read of an event even later.
+fn is_warning(event: &receiver::Event) -> bool {
+    matches!(
+        event,
+        receiver::Event::Other { .. }
+            | receiver::Event::TooLate { .. }
+            | receiver::Event::Joined { .. }
+            | receiver::Event::DataLost { .. }
+            | receiver::Event::Lost
+    )
 }
 
 /// What a person at the machine should know of an event.
