@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
-mod keyboard;
+mod monitor;
 mod tool;
 
 pub mod gate;
@@ -20,6 +20,7 @@ pub mod process;
 pub mod programs;
 pub mod pxe;
 pub mod room;
+pub mod screenshot;
 pub mod signing;
 pub mod transfer;
 pub mod variables;
@@ -32,5 +33,6 @@ pub use programs::{
     Architecture, Kind, Program, boot_loader, dhcp_server, ironcast_efi, os_image, test_medium,
 };
 pub use pxe::{PxeServer, PxeSettings};
+pub use screenshot::{Colour, Screenshot};
 pub use tool::find_tool;
 pub use transfer::{Receiver, Transfer, Transferring};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::{Board, Machine};
-use crate::keyboard::Keyboard;
+use crate::monitor::Monitor;
 use crate::{Lab, LabError, Running, Tap};
 
 /// What a disk is attached to.
@@ -170,6 +170,12 @@ impl MachineBuilder {
         self
     }
 
+    /// Adds a screen, at a graphics card that firmware has a driver for.
+    #[must_use]
+    pub fn screen(self) -> Self {
+        self.arg("-device").arg("VGA")
+    }
+
     /// Adds an argument to QEMU's command line.
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
@@ -206,11 +212,11 @@ impl MachineBuilder {
             command.args(["-append", load_options]);
         }
         command.args(&self.extra);
-        let keyboard = Keyboard::of(&self.name, folder);
-        command.args(keyboard.arguments());
+        let monitor = Monitor::of(&self.name, folder);
+        command.args(monitor.arguments());
         let powered_on = Instant::now();
         Ok(Machine {
-            keyboard,
+            monitor,
             qemu: Running::start(&self.name, command, folder)?,
             serial,
             seen: 0,

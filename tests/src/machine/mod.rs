@@ -2,20 +2,21 @@
 //!
 //! By default without KVM, since the tests have to pass where there is none; `IRONCAST_QEMU_ACCEL`
 //! (`kvm`, or whatever `-accel` takes) overrides it for machines of this computer's architecture.
-//! There is no graphics card: the firmware's console is the serial port, which goes to a file.
+//! The firmware's console is the serial port, which goes to a file, and a screen only where a test
+//! wants one.
 
 mod board;
 mod builder;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::keyboard::Keyboard;
+use crate::monitor::Monitor;
 use crate::process::tail;
-use crate::{LabError, Running, Tap};
+use crate::{LabError, Running, Screenshot, Tap};
 
 pub use board::Board;
 pub use builder::{BootOrder, DiskKind, MachineBuilder, Nic};
@@ -27,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Machine {
     qemu: Running,
-    keyboard: Keyboard,
+    monitor: Monitor,
     serial: PathBuf,
     /// How far into the serial output the last match reached.
     seen: usize,
@@ -66,7 +67,25 @@ impl Machine {
     /// # Errors
     /// If QEMU does not do it, such as for a key that there is not.
     pub fn press(&self, key: &str) -> Result<(), LabError> {
-        self.keyboard.press(key)
+        self.monitor.press(key)
+    }
+
+    /// What its [screen](MachineBuilder::screen) shows.
+    ///
+    /// # Errors
+    /// If QEMU gives no picture, such as of a machine without a screen.
+    pub fn screenshot(&self) -> Result<Screenshot, LabError> {
+        let file = self.serial.with_extension("ppm");
+        self.monitor.dump_screen(&file, "ppm")?;
+        Screenshot::read(&file)
+    }
+
+    /// Writes what its screen shows to a file, as PNG.
+    ///
+    /// # Errors
+    /// The same, and if the file can't be written.
+    pub fn save_screenshot(&self, file: &Path) -> Result<(), LabError> {
+        self.monitor.dump_screen(file, "png")
     }
 
     /// When it was switched on.

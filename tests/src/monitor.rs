@@ -1,4 +1,5 @@
-//! A person's hand at a virtual machine: its keys are pressed through QEMU's monitor (QMP).
+//! A person before a virtual machine, who presses its keys and looks at its screen, by QEMU's
+//! monitor (QMP).
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -12,14 +13,14 @@ use crate::LabError;
 /// How long QEMU may take to answer: it is at work for others too.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// A machine's keyboard.
+/// A machine's keyboard and screen.
 #[derive(Debug)]
-pub(crate) struct Keyboard {
+pub(crate) struct Monitor {
     socket: PathBuf,
 }
 
-impl Keyboard {
-    /// That of the machine `name`, whose files are in `folder`.
+impl Monitor {
+    /// Those of the machine `name`, whose files are in `folder`.
     pub(crate) fn of(name: &str, folder: &Path) -> Self {
         Self {
             socket: folder.join(format!("{name}.qmp")),
@@ -35,18 +36,25 @@ impl Keyboard {
 
     /// Presses a key and lets it go.
     pub(crate) fn press(&self, key: &str) -> Result<(), LabError> {
-        let failed = |e| LabError::io(format!("press a key by {}", self.socket.display()), e);
+        let keys = json!({ "keys": [{ "type": "qcode", "data": key }] });
+        self.execute(&json!({ "execute": "send-key", "arguments": keys }))
+    }
+
+    /// Writes what the screen shows to `file`, in a `format` such as `ppm`.
+    pub(crate) fn dump_screen(&self, file: &Path, format: &str) -> Result<(), LabError> {
+        let arguments = json!({ "filename": file, "format": format });
+        self.execute(&json!({ "execute": "screendump", "arguments": arguments }))
+    }
+
+    fn execute(&self, command: &Value) -> Result<(), LabError> {
+        let failed = |e| LabError::io(format!("{command} by {}", self.socket.display()), e);
         let stream = UnixStream::connect(&self.socket).map_err(failed)?;
         stream.set_read_timeout(Some(ANSWER)).map_err(failed)?;
         let mut answers = BufReader::new(stream.try_clone().map_err(failed)?).lines();
         let mut commands = stream;
-        let keys = json!({ "keys": [{ "type": "qcode", "data": key }] });
-        for command in [
-            json!({ "execute": "qmp_capabilities" }),
-            json!({ "execute": "send-key", "arguments": keys }),
-        ] {
+        for command in [&json!({ "execute": "qmp_capabilities" }), command] {
             writeln!(commands, "{command}").map_err(failed)?;
-            demand_done(&command, &mut answers)?;
+            demand_done(command, &mut answers)?;
         }
         Ok(())
     }
