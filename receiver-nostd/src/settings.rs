@@ -8,6 +8,8 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
+use smoltcp::wire::EthernetAddress;
+
 pub use crate::disk_choice::{Conditions, DiskChoice, DiskKind};
 use crate::engine::Decompress;
 pub use crate::engine::{Gpt, OnFailure};
@@ -26,6 +28,9 @@ pub struct Settings<'a> {
     pub rendezvous: Option<Ipv4Addr>,
     /// `ip=`: this machine's address. Default: by DHCP.
     pub ip: AddressSource,
+    /// `nic=`: the network card that is used, by its Ethernet address. Default: the one that was
+    /// booted from, or the first one with a link that gets an address.
+    pub nic: Option<EthernetAddress>,
     /// `late-join=`: whether to take the rest of a streaming transfer that is under way. Default
     /// no.
     pub late_join: bool,
@@ -62,6 +67,7 @@ impl Default for Settings<'_> {
             port_base: 9000,
             rendezvous: None,
             ip: AddressSource::Dhcp,
+            nic: None,
             late_join: false,
             decompress: Decompress::Auto,
             confirm: Confirm::No,
@@ -124,6 +130,7 @@ impl<'a> Settings<'a> {
             }
             Key::Rendezvous => self.rendezvous = Some(value.parse().ok()?),
             Key::Ip => self.ip = value.parse().ok()?,
+            Key::Nic => self.nic = Some(ethernet_address(value)?),
             Key::LateJoin => self.late_join = yes_or_no(value)?,
             Key::Decompress => self.decompress = Decompress::from_word(value)?,
             Key::Verify => self.verify = yes_or_no(value)?,
@@ -178,6 +185,7 @@ enum Key {
     PortBase,
     Rendezvous,
     Ip,
+    Nic,
     LateJoin,
     Decompress,
     Confirm,
@@ -192,7 +200,7 @@ enum Key {
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 15] = [
+const KEYS: [(Key, &str, &str); 16] = [
     (
         Key::Disk,
         "disk",
@@ -205,6 +213,11 @@ const KEYS: [(Key, &str, &str); 15] = [
         Key::Ip,
         "ip",
         "dhcp, or address/prefix[,router] such as 10.0.0.7/24,10.0.0.1",
+    ),
+    (
+        Key::Nic,
+        "nic",
+        "an Ethernet address such as 52:54:00:12:34:56 or 52-54-00-12-34-56",
     ),
     (Key::LateJoin, "late-join", "yes or no"),
     (
@@ -256,6 +269,15 @@ fn yes_or_no(value: &str) -> Option<bool> {
 pub(crate) fn number<T: FromStr>(value: &str) -> Option<T> {
     let is_plain = value.bytes().all(|byte| byte.is_ascii_digit());
     is_plain.then(|| value.parse().ok()).flatten()
+}
+
+/// Six pairs of hexadecimal digits, with colons or hyphens between. `parse` alone takes single
+/// digits too: the length leaves room for pairs only.
+fn ethernet_address(value: &str) -> Option<EthernetAddress> {
+    const LENGTH: usize = "52:54:00:12:34:56".len();
+    (value.len() == LENGTH)
+        .then(|| value.parse().ok())
+        .flatten()
 }
 
 /// Where this machine's IPv4 address comes from.
@@ -452,6 +474,7 @@ mod tests {
     fn every_key_of_a_line() {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
+             nic=52-54-00-AB-cd-EF \
              late-join=yes decompress=zstd dry-run=yes verify=no gpt=move guid=new \
              on-failure=keep job=autumn seed=seeds/<mac> then=poweroff",
         );
@@ -467,6 +490,7 @@ mod tests {
                 prefix: 24,
                 router: Some(Ipv4Addr::new(10, 0, 0, 1)),
             },
+            nic: Some(EthernetAddress([0x52, 0x54, 0x00, 0xab, 0xcd, 0xef])),
             late_join: true,
             decompress: Decompress::Only(Compression::Zstd),
             confirm: Confirm::Ask,
@@ -545,6 +569,16 @@ mod tests {
             "ip=0.0.0.0/8",
             "ip=239.1.1.1/8",
             "ip=10.0.0.7/24,224.0.0.1",
+            "nic=",
+            "nic=any",
+            "nic=52:54:00:12:34",
+            "nic=52:54:00:12:34:56:78",
+            "nic=52:54:00:12:34:5g",
+            "nic=52:54:00:12:34-56",
+            "nic=525400123456",
+            "nic=52:54:0:12:34:56",
+            "nic=52:54:0:12:34:056",
+            "nic=+2:54:00:12:34:56",
             "decompress=",
             "decompress=yes",
             "decompress=zst",
@@ -621,6 +655,20 @@ mod tests {
     }
 
     #[test]
+    fn network_cards_are_named_in_every_usual_way() {
+        let expected = Some(EthernetAddress([0x52, 0x54, 0x00, 0x0a, 0xbc, 0xde]));
+        for value in [
+            "52:54:00:0a:bc:de",
+            "52-54-00-0A-BC-DE",
+            "52:54:00:0A:bc:De",
+        ] {
+            let word = std::format!("nic={value}");
+            assert_eq!(parsed(&word).unwrap().nic, expected, "{value}");
+        }
+        assert_eq!(parsed("then=wait").unwrap().nic, None);
+    }
+
+    #[test]
     fn conditions_are_no_device_path_whatever_is_in_them() {
         for value in ["serial=S/N(1)", "model=*SSD*,size=..600G", "size=100GiB.."] {
             let choice = DiskChoice::parse(value).unwrap();
@@ -643,6 +691,7 @@ mod tests {
             let row = row(name);
             let values = allowed.split([' ', ',']).filter(|word| match key {
                 Key::Disk => *word == "auto" || word.contains('='),
+                Key::Nic => word.contains([':', '-']),
                 Key::PortBase | Key::Rendezvous | Key::Ip => matches!(*word, "dhcp" | "even"),
                 _ => !matches!(*word, "or" | ""),
             });

@@ -75,7 +75,7 @@ fn main() -> Status {
 fn run(clock: &Clock, console: &mut Console) -> ! {
     let boot_handle = firmware::boot_device();
     let boot_device = boot_handle.map(Path::of).unwrap_or_default();
-    let cards = nic::find(&boot_device);
+    let mut cards = nic::find(&boot_device);
     let mut network_boot = NetworkBoot::find(boot_handle, &cards);
     let lease = network_boot.as_ref().and_then(NetworkBoot::lease);
     let source = Source::find(network_boot.as_mut(), clock, console);
@@ -83,6 +83,7 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
     let settings = source.clone().and_then(Source::settings);
     let plan = settings.clone().and_then(|settings| {
         show_settings(&settings, source.ok().flatten(), console);
+        nic::choose(&mut cards, settings.nic)?;
         let surroundings = Surroundings {
             boot_device: &boot_device,
             cards: &cards,

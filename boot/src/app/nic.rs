@@ -6,6 +6,9 @@
 //! until they say that it was sent, so the frames to be sent have memory of their own, which is
 //! touched again only after that.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -18,6 +21,7 @@ use uefi::proto::network::EfiMacAddr;
 use uefi::proto::network::snp::{NetworkState, ReceiveFlags, SimpleNetwork};
 use uefi::{Handle, Status};
 
+use super::failure::Failure;
 use super::firmware::{self, Path};
 use super::memory::{MemoryError, Pages};
 
@@ -90,6 +94,28 @@ pub(crate) fn find(boot_device: &Path) -> Vec<NicInfo> {
     let mut cards: Vec<NicInfo> = found.into_iter().map(|(_, info)| info).collect();
     cards.sort_by_key(|card| (!card.booted_from, !card.has_link, card.mac));
     cards
+}
+
+/// Leaves of `cards` only the one with the address `wanted`, if one is wanted.
+pub(crate) fn choose(
+    cards: &mut Vec<NicInfo>,
+    wanted: Option<EthernetAddress>,
+) -> Result<(), Failure> {
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    if cards.iter().any(|card| card.mac == wanted.0) {
+        cards.retain(|card| card.mac == wanted.0);
+        return Ok(());
+    }
+    let there: Vec<String> = cards.iter().map(ToString::to_string).collect();
+    let there = match there.as_slice() {
+        [] => "no network card at all".to_owned(),
+        cards => format!("only {}", cards.join(" and ")),
+    };
+    let what = format!("nic={wanted}: the firmware drives {there}, so nothing was written");
+    let next = "correct nic= or enable the card in the firmware's setup";
+    Err(Failure::new(what, next))
 }
 
 /// A network card that is ours alone, until it is dropped.
