@@ -38,6 +38,7 @@ pub mod mbr;
 #[cfg(feature = "alloc")]
 pub mod screen;
 pub mod settings;
+pub mod silence;
 pub mod smbios;
 pub mod target;
 mod volume;

@@ -166,16 +166,35 @@ impl Nic {
 
     /// Lets the frames of `group` through, besides those for this card, broadcasts, and the
     /// questions of routers about groups.
+    pub(crate) fn join(&mut self, group: Ipv4Addr) {
+        if !self.groups.contains(&group) {
+            self.groups.push(group);
+        }
+        self.allow_groups();
+    }
+
+    /// Starts the card anew: it forgets all frames, and whatever keeps it from receiving any.
+    ///
+    /// If it does not start any more, there is no card, as before.
+    pub(crate) fn restart(&mut self) {
+        if self.network.shutdown().is_ok() {
+            // The driver has no frame any more.
+            self.transmit.free.append(&mut self.transmit.sent);
+        }
+        if self.start().is_ok() {
+            self.allow_broadcast();
+            self.allow_groups();
+        }
+    }
+
+    /// Lets the frames of all groups that were joined through.
     ///
     /// Drivers answer this with errors although they did it, and with success although they can't.
     /// So all groups are asked for as well as the one, and whatever the answers, the transfer goes
     /// on: the addresses of every frame are checked anyway.
-    pub(crate) fn join(&mut self, group: Ipv4Addr) {
+    fn allow_groups(&mut self) {
         let basic = ReceiveFlags::UNICAST | ReceiveFlags::BROADCAST;
         let can = ReceiveFlags::from_bits_truncate(self.network.mode().receive_filter_mask);
-        if !self.groups.contains(&group) {
-            self.groups.push(group);
-        }
         let groups: Vec<_> = self.groups.iter().map(group_address).collect();
         let tries = [
             ReceiveFlags::MULTICAST | ReceiveFlags::PROMISCUOUS_MULTICAST,

@@ -19,6 +19,7 @@ use ironcast_receiver_nostd::engine::{
 };
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
 use ironcast_receiver_nostd::settings::{Guid, Settings};
+use ironcast_receiver_nostd::silence::{self, Silence};
 use uefi::Status;
 
 use super::clock::{Clock, Nap};
@@ -154,6 +155,9 @@ struct Receiving<'a> {
     /// The group that the data come to.
     group: Option<Ipv4Addr>,
     meter: Meter,
+    /// Whether the sender takes no answers, and repeats nothing.
+    is_one_way: bool,
+    silence: Silence,
     /// When the engine last had something to do.
     worked: Instant,
 }
@@ -171,6 +175,8 @@ impl<'a> Receiving<'a> {
             buffer: [0; MAX_CONTROL_LEN],
             group: None,
             meter,
+            is_one_way: false,
+            silence: Silence::new(now),
             worked: now,
         }
     }
@@ -195,6 +201,7 @@ impl<'a> Receiving<'a> {
                 return Ok(None);
             }
             let seen = self.receive(&mut link);
+            self.restart_if_deaf(seen, &mut link, console);
             self.engine.handle_timeout(now);
             self.transmit(&mut link);
             if let Some(outcome) = self.tell(&mut link, console) {
@@ -231,6 +238,23 @@ impl<'a> Receiving<'a> {
             self.transmit(link);
         }
         true
+    }
+
+    /// Starts the card anew if it should have heard something and did not.
+    fn restart_if_deaf(
+        &mut self,
+        seen: bool,
+        link: &mut Link<'_, &mut Nic>,
+        console: &mut Console,
+    ) {
+        let is_too_long = self.silence.is_too_long(seen, self.clock.now());
+        if is_too_long && self.meter.started().is_some() && !self.is_one_way {
+            link.device_mut().restart();
+            let seconds = silence::LONGEST.as_secs();
+            console.line(&format!(
+                "ironcast: nothing was heard for {seconds} s; the network card was started anew"
+            ));
+        }
     }
 
     /// Whether no sender knows this machine yet.
@@ -272,6 +296,7 @@ impl<'a> Receiving<'a> {
                 }
                 receiver::Event::Asynchronous { sender, .. }
                 | receiver::Event::Connected { sender, .. } => {
+                    self.is_one_way = matches!(event, receiver::Event::Asynchronous { .. });
                     console.page().sender = sender.ip().to_string();
                 }
                 receiver::Event::Lost => console.page().sender.clear(),
