@@ -37,7 +37,10 @@ pub enum Direction {
 /// A private network. It lives as long as it or one of its hosts and taps does.
 #[derive(Debug, Clone)]
 pub struct Lab {
+    /// Where its bridge is.
     bridge: Arc<Namespace>,
+    /// The bridge's own name.
+    name: String,
     ports: Arc<AtomicU32>,
 }
 
@@ -72,14 +75,32 @@ impl Lab {
     /// make no namespaces.
     pub fn new() -> Result<Self, LabError> {
         let namespace = Namespace::outermost()?;
+        shell(&namespace, "ip link set lo up")?;
+        Self::with_bridge(Arc::new(namespace), Arc::new(AtomicU32::new(0)))
+    }
+
+    /// Makes another network, from which nothing gets into this one, for machines that have a card
+    /// in both.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `ip` refuses.
+    pub fn beside(&self) -> Result<Self, LabError> {
+        Self::with_bridge(self.bridge.clone(), self.ports.clone())
+    }
+
+    fn with_bridge(bridge: Arc<Namespace>, ports: Arc<AtomicU32>) -> Result<Self, LabError> {
+        let name = format!("br{}", ports.fetch_add(1, Ordering::Relaxed));
         shell(
-            &namespace,
-            "ip link set lo up; ip link add br0 type bridge mcast_snooping 0 stp_state 0
-             ip link set br0 up",
+            &bridge,
+            &format!(
+                "ip link add {name} type bridge mcast_snooping 0 stp_state 0
+                 ip link set {name} up"
+            ),
         )?;
         Ok(Self {
-            bridge: Arc::new(namespace),
-            ports: Arc::new(AtomicU32::new(0)),
+            bridge,
+            name,
+            ports,
         })
     }
 
@@ -98,8 +119,9 @@ impl Lab {
             &self.bridge,
             &format!(
                 "ip link add {port} type veth peer name {INTERFACE} netns {}
-                 ip link set {port} master br0 up",
-                namespace.holder.id()
+                 ip link set {port} master {} up",
+                namespace.holder.id(),
+                self.name
             ),
         )?;
         shell(
@@ -131,7 +153,8 @@ impl Lab {
             &self.bridge,
             &format!(
                 "ip tuntap add dev {port} mode tap
-                 ip link set {port} txqueuelen {TAP_QUEUE} master br0 up"
+                 ip link set {port} txqueuelen {TAP_QUEUE} master {} up",
+                self.name
             ),
         )
         .map_err(|error| {

@@ -57,8 +57,20 @@ impl Room {
     /// # Errors
     /// What making it can give.
     pub fn serving(settings: &PxeSettings) -> Result<Self, LabError> {
+        Self::on(Lab::new()?, settings)
+    }
+
+    /// One with another network, for machines that have a card in both. Its server gives out
+    /// addresses and no files.
+    ///
+    /// # Errors
+    /// What making it can give.
+    pub fn beside(&self) -> Result<Self, LabError> {
+        Self::on(self.lab.beside()?, &PxeSettings::default())
+    }
+
+    fn on(lab: Lab, settings: &PxeSettings) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(|e| LabError::io("make a folder", e))?;
-        let lab = Lab::new()?;
         let server = lab.host("10.77.0.1")?;
         let pxe = PxeServer::start(&server, folder.path(), settings)?;
         Ok(Self {

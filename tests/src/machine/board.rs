@@ -3,9 +3,11 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::builder::quoted;
-use crate::{Architecture, LabError};
+use crate::process::run;
+use crate::{Architecture, LabError, find_tool};
 
 /// A mainboard with its firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,16 @@ impl Board {
             Self::Pc | Self::SecureBoot => "qemu-system-x86_64",
             Self::Arm => "qemu-system-aarch64",
         }
+    }
+
+    /// Whether its QEMU has the device `name`: not all versions have all.
+    ///
+    /// # Errors
+    /// [`LabError::MissingTool`] without QEMU, [`LabError::Failed`] if it does not tell.
+    pub fn has_device(self, name: &str) -> Result<bool, LabError> {
+        let mut qemu = Command::new(find_tool(self.program())?);
+        let devices = run(qemu.args(["-device", "help"]))?;
+        Ok(devices.contains(&format!("\nname \"{name}\",")))
     }
 
     /// The machine and its processor for QEMU's command line.

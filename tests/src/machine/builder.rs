@@ -5,33 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::{Board, Machine};
+use super::devices::Controller;
+use super::{Board, DiskKind, Machine, Nic};
 use crate::monitor::Monitor;
 use crate::{Lab, LabError, Running, Tap};
-
-/// What a disk is attached to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskKind {
-    /// virtio-blk.
-    VirtioBlk,
-    /// SATA, at the AHCI controller that a [`Board::Pc`] has.
-    Ahci,
-    /// NVMe.
-    Nvme,
-    /// virtio-scsi, at one controller for all such disks.
-    Scsi,
-    /// USB mass storage whose medium can't be taken out, at one controller for all such disks.
-    Usb,
-}
-
-/// The machine's network card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nic {
-    /// virtio-net, with the firmware's own driver (no option ROM).
-    VirtioNet,
-    /// Intel e1000e, with iPXE's driver out of its option ROM (Debian's package `ipxe-qemu`).
-    E1000e,
-}
 
 /// What the firmware tries first. Either way it goes on to the other if that doesn't start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +30,14 @@ struct Disk {
     properties: String,
 }
 
+/// A network card beside the first.
+#[derive(Debug, Clone)]
+struct SecondCard {
+    lab: Lab,
+    nic: Nic,
+    mac: String,
+}
+
 /// A machine that is being put together.
 #[derive(Debug, Clone)]
 pub struct MachineBuilder {
@@ -62,6 +47,7 @@ pub struct MachineBuilder {
     memory: u32,
     mac: Option<String>,
     nic: Nic,
+    second: Option<SecondCard>,
     disks: Vec<Disk>,
     order: BootOrder,
     reboots: bool,
@@ -79,6 +65,7 @@ impl MachineBuilder {
             memory: 256,
             mac: None,
             nic: Nic::VirtioNet,
+            second: None,
             disks: Vec::new(),
             order: BootOrder::DisksFirst,
             reboots: true,
@@ -124,14 +111,31 @@ impl MachineBuilder {
         self
     }
 
-    /// Adds a disk on a raw file. Its serial number is `DISK0`, `DISK1` and so on. Default: none.
+    /// Adds a card with the address `mac` in another network: one that is
+    /// [beside](Lab::beside) the one that the machine is started in. It is not booted over.
+    #[must_use]
+    pub fn second_card(mut self, lab: &Lab, nic: Nic, mac: &str) -> Self {
+        self.second = Some(SecondCard {
+            lab: lab.clone(),
+            nic,
+            mac: mac.to_owned(),
+        });
+        self
+    }
+
+    /// Adds a disk on a raw file. Its serial number is `DISK0`, `DISK1` and so on, where QEMU gives
+    /// such disks one. Default: none.
     #[must_use]
     pub fn disk(self, file: &Path, kind: DiskKind) -> Self {
-        let serial = format!("serial=DISK{}", self.disks.len());
+        let serial = match kind.is_card() {
+            true => String::new(),
+            false => format!("serial=DISK{}", self.disks.len()),
+        };
         self.disk_with(file, kind, &serial)
     }
 
-    /// Adds a disk on a raw file, with properties of QEMU's device such as `serial=S5GX,model=SSD`.
+    /// Adds a disk on a raw file, with properties of QEMU's device such as `serial=S5GX,model=SSD`,
+    /// or none.
     #[must_use]
     pub fn disk_with(mut self, file: &Path, kind: DiskKind, properties: &str) -> Self {
         self.disks.push(Disk {
@@ -205,6 +209,7 @@ impl MachineBuilder {
         let own = folder.join(format!("{}.vars", self.name));
         command.args(self.board.firmware(&variables, &own)?);
         command.args(self.basics(&serial));
+        command.args(self.controllers());
         command.args(self.network(&tap, &mac)?);
         command.args(self.storage());
         if let Some((efi, load_options)) = &self.kernel {
@@ -243,18 +248,27 @@ impl MachineBuilder {
         args
     }
 
-    fn network(&self, tap: &Tap, mac: &str) -> Result<Vec<String>, LabError> {
-        let device = match self.nic {
-            Nic::VirtioNet => "virtio-net-pci,romfile=",
-            Nic::E1000e => "e1000e",
-        };
-        let rom = Path::new("/usr/lib/ipxe/qemu/efi-e1000e.rom");
-        if self.nic == Nic::E1000e && !rom.is_file() {
-            return Err(LabError::MissingFile {
-                path: rom.to_path_buf(),
-                remedy: "apt-get install ipxe-qemu".to_owned(),
-            });
+    /// The controllers for the disks, and for a network card at a USB; each kind once.
+    fn controllers(&self) -> Vec<String> {
+        let second = self.second.as_ref().map(|card| card.nic);
+        let cards = [Some(self.nic), second];
+        let has_usb_card = cards.contains(&Some(Nic::UsbNet));
+        let mut controllers: Vec<Controller> = has_usb_card
+            .then_some(Controller::USB)
+            .into_iter()
+            .collect();
+        for controller in self.disks.iter().filter_map(|disk| disk.kind.controller()) {
+            if !controllers.contains(&controller) {
+                controllers.push(controller);
+            }
         }
+        let arguments = controllers.into_iter().map(Controller::argument);
+        arguments
+            .flat_map(|controller| ["-device".to_owned(), controller])
+            .collect()
+    }
+
+    fn network(&self, tap: &Tap, mac: &str) -> Result<Vec<String>, LabError> {
         let index = self.first_boot_index()
             + match self.order {
                 BootOrder::NetworkFirst => 0,
@@ -264,13 +278,11 @@ impl MachineBuilder {
             BootOrder::DisksOnly => String::new(),
             _ => format!(",bootindex={index}"),
         };
-        let name = tap.name();
-        Ok(vec![
-            "-netdev".to_owned(),
-            format!("tap,id=net0,ifname={name},script=no,downscript=no"),
-            "-device".to_owned(),
-            format!("{device},netdev=net0,mac={mac}{boot}"),
-        ])
+        let mut arguments = card("net0", self.nic, tap, mac, &boot)?;
+        if let Some(SecondCard { lab, nic, mac }) = &self.second {
+            arguments.extend(card("net1", *nic, &lab.tap()?, mac, "")?);
+        }
+        Ok(arguments)
     }
 
     /// QEMU gives the first place to a file that is started straight from the host.
@@ -285,25 +297,17 @@ impl MachineBuilder {
                 BootOrder::DisksFirst | BootOrder::DisksOnly => 0,
             };
         let mut args = Vec::new();
-        for (kind, controller) in [
-            (DiskKind::Scsi, "virtio-scsi-pci,id=scsi"),
-            (DiskKind::Usb, "qemu-xhci,id=usb"),
-        ] {
-            if self.disks.iter().any(|disk| disk.kind == kind) {
-                args.extend(["-device".to_owned(), controller.to_owned()]);
-            }
-        }
         for (number, disk) in self.disks.iter().enumerate() {
             let file = quoted(&disk.file);
-            let device = match disk.kind {
-                DiskKind::VirtioBlk => "virtio-blk-pci".to_owned(),
-                DiskKind::Ahci => format!("ide-hd,bus=ide.{number}"),
-                DiskKind::Nvme => "nvme".to_owned(),
-                DiskKind::Scsi => "scsi-hd,bus=scsi.0".to_owned(),
-                DiskKind::Usb => "usb-storage,bus=usb.0".to_owned(),
+            let (device, bus) = (disk.kind.device(), disk.kind.bus(number));
+            let properties = match disk.properties.as_str() {
+                "" => String::new(),
+                properties => format!(",{properties}"),
             };
-            let properties = &disk.properties;
-            let index = first + number;
+            let boot = match disk.kind.is_card() {
+                true => String::new(),
+                false => format!(",bootindex={}", first + number),
+            };
             args.extend([
                 "-drive".to_owned(),
                 // The tests read the file through the host's cache: a flush all the way to the
@@ -313,11 +317,22 @@ impl MachineBuilder {
                      detect-zeroes=unmap,file={file}"
                 ),
                 "-device".to_owned(),
-                format!("{device},drive=disk{number},{properties},bootindex={index}"),
+                format!("{device}{bus},drive=disk{number}{properties}{boot}"),
             ]);
         }
         args
     }
+}
+
+/// A network card on a tap for QEMU's command line.
+fn card(id: &str, nic: Nic, tap: &Tap, mac: &str, boot: &str) -> Result<Vec<String>, LabError> {
+    let (device, name) = (nic.argument()?, tap.name());
+    Ok(vec![
+        "-netdev".to_owned(),
+        format!("tap,id={id},ifname={name},script=no,downscript=no"),
+        "-device".to_owned(),
+        format!("{device},netdev={id},mac={mac}{boot}"),
+    ])
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -7,6 +7,7 @@
 
 mod board;
 mod builder;
+mod devices;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use crate::process::tail;
 use crate::{LabError, Running, Screenshot, Tap};
 
 pub use board::Board;
-pub use builder::{BootOrder, DiskKind, MachineBuilder, Nic};
+pub use builder::{BootOrder, MachineBuilder};
+pub use devices::{DiskKind, Nic};
 
 /// How often the serial log is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

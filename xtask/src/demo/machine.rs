@@ -223,13 +223,7 @@ impl Subject {
                 format!("{:.1} s", time.as_secs_f64())
             })
         };
-        let kind = match self.kind {
-            DiskKind::VirtioBlk => "virtio-blk",
-            DiskKind::Ahci => "AHCI",
-            DiskKind::Nvme => "NVMe",
-            DiskKind::Scsi => "SCSI",
-            DiskKind::Usb => "USB",
-        };
+        let kind = self.kind.name();
         let equal = self
             .equal
             .map_or("NO".to_owned(), |length| format!("yes, {length} bytes"));
