@@ -16,6 +16,7 @@ mod disk_image;
 mod efi;
 mod embedded;
 mod fuzz;
+mod hardware;
 mod image;
 mod licences;
 mod links;
@@ -58,6 +59,8 @@ enum Task {
     Image(image::Options),
     /// Runs simulated transfers to which everything happens; replays one by its seed
     Simulate(simulate::Options),
+    /// Boots a machine with each piece of hardware and writes docs/hardware.md
+    Hardware(hardware::Options),
     /// Writes man pages and shell completions of both programs to target/manuals
     Manuals(manuals::Options),
     /// Fuzzes what reads the network and the disk
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Task::Embedded(options) => embedded::run(options),
         Task::Image(options) => image::run(options),
         Task::Simulate(options) => simulate::run(options),
+        Task::Hardware(options) => hardware::run(options),
         Task::Manuals(options) => manuals::run(options),
         Task::Fuzz(options) => fuzz::run(options),
     };

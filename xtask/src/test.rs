@@ -85,36 +85,42 @@ impl Stage {
             Self::Licences => licences::check(),
             Self::Lints => lints(),
             Self::Docs => docs(),
-            Self::Programs => {
-                let mut build = cargo("build");
-                build.args(["--release", "--package", "ironcast-sender"]);
-                run_command(build.args(["--package", "ironcast-receiver"]))
-            }
+            Self::Programs => programs(),
             Self::Efi => programs_for_firmware(),
             Self::Embedded => embedded::build(),
             Self::Image => image::provide(),
             Self::Unit => unit_tests(),
             Self::Fuzz => fuzz::run(&fuzz::Options::default()),
-            Self::EndToEnd => {
-                let mut test = cargo("test");
-                test.args(["--package", "ironcast-tests", "--no-fail-fast"]);
-                test.env("IRONCAST_BIN_DIR", paths::cargo_target().join("release"));
-                test.env("IRONCAST_NEWER_DIR", newer::folder());
-                test.env("IRONCAST_EFI", Arch::X86_64.file());
-                test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
-                test.env("IRONCAST_OS_IMAGE", paths::image());
-                test.env("IRONCAST_MEDIUM", paths::test_medium());
-                test.env("IRONCAST_LOADERS", boot_loaders::folder());
-                test.env("IRONCAST_DHCP_SERVERS", dhcp_servers::folder());
-                test.env("IRONCAST_VIRT_FW_VARS", virt_firmware::program());
-                run_command(&mut test)
-            }
+            Self::EndToEnd => run_command(end_to_end().arg("--no-fail-fast")),
         }
     }
 }
 
+/// Builds the programs that the end-to-end tests run.
+pub(crate) fn programs() -> Result<()> {
+    let mut build = cargo("build");
+    build.args(["--release", "--package", "ironcast-sender"]);
+    run_command(build.args(["--package", "ironcast-receiver"]))
+}
+
+/// The end-to-end tests, told where everything is that they run.
+pub(crate) fn end_to_end() -> Command {
+    let mut test = cargo("test");
+    test.args(["--package", "ironcast-tests"]);
+    test.env("IRONCAST_BIN_DIR", paths::cargo_target().join("release"));
+    test.env("IRONCAST_NEWER_DIR", newer::folder());
+    test.env("IRONCAST_EFI", Arch::X86_64.file());
+    test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
+    test.env("IRONCAST_OS_IMAGE", paths::image());
+    test.env("IRONCAST_MEDIUM", paths::test_medium());
+    test.env("IRONCAST_LOADERS", boot_loaders::folder());
+    test.env("IRONCAST_DHCP_SERVERS", dhcp_servers::folder());
+    test.env("IRONCAST_VIRT_FW_VARS", virt_firmware::program());
+    test
+}
+
 /// Builds the UEFI application for each architecture, and a medium that has them.
-fn programs_for_firmware() -> Result<()> {
+pub(crate) fn programs_for_firmware() -> Result<()> {
     Arch::ALL.iter().try_for_each(|&arch| efi::build(arch))?;
     let medium = paths::test_medium();
     let conf = medium.with_extension("conf");
