@@ -100,11 +100,30 @@ impl<'a> Settings<'a> {
                 return Err(Error::Twice { word });
             }
         }
-        if settings.gpt == Gpt::Keep && settings.guid == Guid::New {
-            return Err(Error::Contradiction {
-                one: "gpt=keep",
-                other: "guid=new",
-            });
+        for (one, has_one, other, has_other) in [
+            (
+                "gpt=keep",
+                settings.gpt == Gpt::Keep,
+                "guid=new",
+                settings.guid == Guid::New,
+            ),
+            // What comes late has not all of the image.
+            (
+                "late-join=yes",
+                settings.late_join,
+                "job=",
+                settings.job.is_some(),
+            ),
+            (
+                "late-join=yes",
+                settings.late_join,
+                "seed=",
+                settings.seed.is_some(),
+            ),
+        ] {
+            if has_one && has_other {
+                return Err(Error::Contradiction { one, other });
+            }
         }
         *self = settings;
         Ok(())
@@ -471,12 +490,24 @@ mod tests {
     }
 
     #[test]
+    fn p1_what_may_be_a_part_of_an_image_is_no_job() {
+        for other in ["job=autumn", "seed=a"] {
+            let text = std::format!("late-join=yes {other}");
+            let error = parsed(&text).unwrap_err();
+            assert!(matches!(error, Error::Contradiction { .. }), "{error}");
+        }
+        let settings = parsed("late-join=no job=autumn seed=seeds/<mac>").unwrap();
+        assert_eq!(settings.job, JobName::parse("autumn"));
+        assert_eq!(settings.seed, SeedFile::parse("seeds/<mac>"));
+    }
+
+    #[test]
     fn every_key_of_a_line() {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
              nic=52-54-00-AB-cd-EF \
              late-join=yes decompress=zstd dry-run=yes verify=no gpt=move guid=new \
-             on-failure=keep job=autumn seed=seeds/<mac> then=poweroff",
+             on-failure=keep then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -499,8 +530,8 @@ mod tests {
             gpt: Gpt::Move,
             guid: Guid::New,
             on_failure: OnFailure::Keep,
-            job: JobName::parse("autumn"),
-            seed: SeedFile::parse("seeds/<mac>"),
+            job: None,
+            seed: None,
             then: Then::PowerOff,
         };
         assert_eq!(settings, Ok(expected));

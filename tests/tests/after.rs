@@ -202,6 +202,46 @@ fn p1_a_job_is_forgotten_when_another_image_is_begun() -> Result<(), LabError> {
     })
 }
 
+/// The disk that has had the job is replaced: that is for a person to look at, and the sender lists
+/// it. Before that, an image without a byte is none.
+#[test]
+fn p1_p5_an_empty_image_is_none_and_a_job_whose_disk_is_gone_is_a_failure() -> Result<(), LabError>
+{
+    const MAC: &str = "52:54:00:0a:0b:10";
+    let _places = gate::take(1, TURN)?;
+    let room = room("confirm=no job=autumn then=poweroff\n", MAC)?;
+    let (image, empty) = (room.small_image()?, room.disk("empty", 0)?);
+    let (disk, other) = (room.disk("disk", DISK)?, room.disk("other", DISK)?);
+    let mut sending = room.send_and_list(&empty, &[])?;
+    let mut machines = vec![room.start(machine(MAC, &disk))?];
+    let mut check = || {
+        demand_refusal(&mut machines[0], "the image that was sent has no bytes")?;
+        machines[0].switch_off();
+        sending.wait_exit(5, SENDER)?;
+        image::demand_untouched(&disk)?;
+
+        sending = room.send_and_list(&image, &[])?;
+        let second = machine(MAC, &disk).name("second");
+        machines.push(room.start(second)?);
+        demand_ok(&mut machines[1], RECEIVE)?;
+        sending.wait_success(SENDER)?;
+        machines[1].wait_off(SENDER)?;
+
+        sending = room.send_and_list(&image, &[])?;
+        let third = machine(MAC, &other).name("third");
+        let third = third.variables(&room.path("second.vars"));
+        machines.push(room.start(third)?);
+        demand_refusal(&mut machines[2], "nvme0 can't be started")?;
+        machines[2].wait_for_line("knows of it", RECEIVE)?;
+        sending.wait_for("nvme0 can't be started", SENDER)?;
+        image::demand_untouched(&other)
+    };
+    check().map_err(|error| {
+        let machines: Vec<&Machine> = machines.iter().collect();
+        room.explain(error, &machines, &[&sending])
+    })
+}
+
 /// A machine that fails at once, for `conf`: `words` are what it and the sender's list say.
 fn demand_told(conf: &str, words: &str) -> Result<(), LabError> {
     const MAC: &str = "52:54:00:0a:0b:0e";

@@ -94,7 +94,7 @@ fn a_machine_joins_a_streaming_cast_late_if_it_may() -> Result<(), LabError> {
     // P1: the sender does not count a machine that has not all of the image.
     come_late(&conf, 4, |_, machine, image, disk| {
         machine.wait_for_line("joined late", RECEIVE)?;
-        let line = demand_ok(machine, RECEIVE)?;
+        let line = machine.wait_for_line("ironcast: result partial", RECEIVE)?;
         let bytes: u64 = value(&line, "bytes")
             .and_then(|bytes| bytes.parse().ok())
             .ok_or_else(|| LabError::wrong(format!("no bytes in {line}")))?;

@@ -293,6 +293,33 @@ fn p1_a_disk_that_fails_is_no_success_and_does_not_start() -> Result<(), LabErro
     Ok(())
 }
 
+/// What goes wrong before the first write leaves an installed system as it was.
+#[test]
+fn p2_a_disk_whose_end_can_not_be_read_is_left_untouched() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let image = room.small_image()?;
+    let disk = used_disk(&room, "disk", 32 * MIB)?;
+    let before = room.path("before");
+    fs::copy(&disk, &before).map_err(|e| LabError::io("copy a disk", e))?;
+    let (faults, last) = (room.path("faults"), 32 * MIB / 512 - 1);
+    let rule = format!(
+        "[inject-error]\nevent = \"none\"\niotype = \"read\"\nerrno = \"5\"\nsector = \"{last}\"\n"
+    );
+    fs::write(&faults, rule).map_err(|e| LabError::io("write the rule for faults", e))?;
+    let faulty = format!("blkdebug:{}:{}", faults.display(), disk.display());
+    let mut sending = room.send(Ours, &image, 1)?;
+    let machine = Machine::builder("machine").disk(Path::new(&faulty), VirtioBlk);
+    let mut machine = room.start(machine)?;
+    let mut check = || {
+        demand_refusal(&mut machine, "before the first write: ")?;
+        sending.wait_exit(5, Duration::from_secs(15))?;
+        machine.switch_off();
+        image::demand_equal(&before, &disk)
+    };
+    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+}
+
 fn demand_failure(machine: &mut Machine) -> Result<String, LabError> {
     let line = machine.wait_for_line("ironcast: result", RECEIVE)?;
     match line.contains("ironcast: result failed") {

@@ -82,7 +82,9 @@ impl Source {
 
     /// The words, in one line, for people to read.
     pub(crate) fn words(&self) -> String {
-        settings::words(&self.text).collect::<Vec<_>>().join(" ")
+        let words = settings::words(&self.text).collect::<Vec<_>>().join(" ");
+        // They come from a network, and go to terminals.
+        words.replace(char::is_control, "?")
     }
 }
 

@@ -146,10 +146,12 @@ impl Console {
         }
     }
 
-    /// The key that was pressed, if it stands for a character. Does not wait.
+    /// The key that was pressed, if one was: a zero if it stands for no character. Does not wait.
     pub(crate) fn key(&mut self) -> Option<char> {
         match system::with_stdin(|input| input.read_key()) {
             Ok(Some(Key::Printable(character))) => Some(character.into()),
+            // It stands for no character, but somebody has pressed it.
+            Ok(Some(Key::Special(_))) => Some('\0'),
             _ => None,
         }
     }

@@ -44,36 +44,62 @@ pub(crate) struct FirstBoot {
     pub(crate) job: String,
 }
 
-/// Fetches the file of `seed=` for the machine with the address `mac`: from the server that it was
-/// booted from, or from beside this program.
-///
-/// # Errors
-/// If there is no such file, or it is too large.
-pub(crate) fn fetch(
-    seed: SeedFile<'_>,
-    boot: Option<&mut NetworkBoot>,
-    mac: [u8; 6],
-    clock: &Clock,
-) -> Result<Vec<u8>, Failure> {
-    let mut name = String::new();
-    // A string takes everything.
-    let _ = seed.write(mac, &mut name);
-    let (place, fetched) = match boot {
-        Some(boot) => {
-            let place = boot.place(&name).unwrap_or_else(|| name.clone());
-            (place, boot.fetch(&name, MAX_SEED_LEN, clock))
-        }
-        None => files::beside_the_program(&name, MAX_SEED_LEN),
-    };
-    fetched.map_err(|error| {
-        let what = format!("seed={seed}: {place}: {error}, so nothing was written");
-        let next = match error {
-            FetchError::TooLarge(_) => "let the system fetch the rest itself at its first boot",
-            FetchError::NotThere => "put it there, or correct seed=",
-            FetchError::Failed(_) => "look at the server and restart this machine",
+/// The operator's file, for one machine or for all.
+#[derive(Debug)]
+pub(crate) struct Seed {
+    contents: Vec<u8>,
+    /// The Ethernet address of the machine that it is for; `None` if it is for all.
+    mac: Option<[u8; 6]>,
+}
+
+impl Seed {
+    /// Fetches the file of `seed=` for the machine with the address `mac`: from the server that it
+    /// was booted from, or from beside this program.
+    ///
+    /// # Errors
+    /// If there is no such file, or it is too large.
+    pub(crate) fn fetch(
+        file: SeedFile<'_>,
+        boot: Option<&mut NetworkBoot>,
+        mac: [u8; 6],
+        clock: &Clock,
+    ) -> Result<Self, Failure> {
+        let mut name = String::new();
+        // A string takes everything.
+        let _ = file.write(mac, &mut name);
+        let (place, fetched) = match boot {
+            Some(boot) => {
+                let place = boot.place(&name).unwrap_or_else(|| name.clone());
+                (place, boot.fetch(&name, MAX_SEED_LEN, clock))
+            }
+            None => files::beside_the_program(&name, MAX_SEED_LEN),
         };
-        Failure::new(what, next)
-    })
+        let contents = fetched.map_err(|error| {
+            let what = format!("seed={file}: {place}: {error}, so nothing was written");
+            let next = match error {
+                FetchError::TooLarge(_) => "let the system fetch the rest itself at its first boot",
+                FetchError::NotThere => "put it there, or correct seed=",
+                FetchError::Failed(_) => "look at the server and restart this machine",
+            };
+            Failure::new(what, next)
+        })?;
+        let mac = file.is_of_one_machine().then_some(mac);
+        Ok(Self { contents, mac })
+    }
+
+    /// The file, for a machine that takes part with the card `card`.
+    ///
+    /// # Errors
+    /// If it was fetched for another card.
+    pub(crate) fn of_card(self, card: [u8; 6]) -> Result<Vec<u8>, Failure> {
+        if self.mac.is_none_or(|mac| mac == card) {
+            return Ok(self.contents);
+        }
+        Err(Failure::new(
+            "the seed is that of another network card than the one that has an address".into(),
+            "say by nic= which card it is",
+        ))
+    }
 }
 
 impl FirstBoot {
@@ -127,8 +153,8 @@ impl FirstBoot {
     }
 }
 
-/// The EFI system partition of `disk`: the one that is called so, or else the one that its loader is
-/// on.
+/// The EFI system partition of `disk`: the one that is called so, or else the one that its loader
+/// is on.
 fn system_partition(disk: &DiskInfo) -> Option<Handle> {
     let is_system = |volume: &Handle| {
         firmware::open_shared::<PartitionInfo>(*volume).is_some_and(|info| info.is_system())

@@ -32,6 +32,9 @@ use super::network_boot::FetchError;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a whole file may take: a MiB comes in seconds.
+const WHOLE_FILE: Duration = Duration::from_secs(60);
+
 /// How long the server may take for each part of its answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -189,7 +192,11 @@ impl<'c> Connection<'c> {
             .ok_or(FetchError::Failed(Status::BAD_BUFFER_SIZE))?;
         let rest = file.get_mut(..length).ok_or(FetchError::TooLarge(limit))?;
         let mut received = message.body_length;
+        let deadline = self.clock.now() + WHOLE_FILE;
         while let Some(rest) = rest.get_mut(received..).filter(|rest| !rest.is_empty()) {
+            if self.clock.now() >= deadline {
+                return Err(FetchError::Failed(Status::TIMEOUT));
+            }
             let mut message = message_for(rest);
             match self.finish(&mut message, Http::response)? {
                 Status::SUCCESS if message.body_length > 0 => received += message.body_length,

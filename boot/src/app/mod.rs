@@ -132,16 +132,16 @@ fn install(
 ) -> Result<(DiskInfo, Done), Failure> {
     let Installation {
         transfer,
+        buffers,
         mut target,
         seed,
     } = installation;
     let disk = target.info().clone();
-    let identity = identity::of_this_machine(&network, &disk.name());
     let has_seed = seed.is_some();
     if let Some(seed) = seed {
         target.set_first_boot(FirstBoot {
-            seed,
-            identity: identity.clone(),
+            seed: seed.of_card(network.mac())?,
+            identity: identity::of_this_machine(&network, &disk.name()),
             job: settings.job.map(|job| job.to_string()).unwrap_or_default(),
         });
     }
@@ -150,14 +150,14 @@ fn install(
         true => &mut dry_run,
         false => &mut target,
     };
-    let mut done = transfer.run(&mut network, target, &disk, identity, console)?;
+    let mut done = transfer.run(buffers, &mut network, target, &disk, console)?;
     if has_seed {
         done = done.with_a_seed();
     }
     Ok((disk, done))
 }
 
-/// Shows that the image is on `disk`, remembers the job, and does what was to be done then.
+/// Shows what is on `disk` now, remembers the job, and does what was to be done then.
 fn succeed(
     disk: &DiskInfo,
     done: &Done,
@@ -171,7 +171,7 @@ fn succeed(
         "ironcast: result {word} {done} disk={name} blake3={hash}{}",
         done.care()
     ));
-    if let Some(job) = settings.job.filter(|_| done.is_on_disk())
+    if let Some(job) = settings.job.filter(|_| done.is_installed())
         && let Err(status) = job::remember(job, &hash.to_string(), disk)
     {
         let then = settings.then;
@@ -182,7 +182,8 @@ fn succeed(
         then::after_failure(console, clock, &mut |_| {})
     }
     match settings.then {
-        Then::Reboot => then::reboot_into(disk, console),
+        Then::Reboot if done.is_installed() => then::reboot_into(disk, console),
+        Then::Reboot => then::reboot(console),
         Then::PowerOff => then::power_off(console),
         Then::Wait => then::wait(console),
         Then::Boot => start_from(disk, clock, console),

@@ -41,7 +41,7 @@ pub(crate) fn after_failure(
         join(&mut link, group, console);
     }
     let mut buffer = [0; MAX_CONTROL_LEN];
-    let mut told = false;
+    let mut told = 0;
     then::after_failure(console, clock, &mut |console| {
         let now = clock.now();
         link.poll(now, &mut |from, datagram| {
@@ -52,9 +52,9 @@ pub(crate) fn after_failure(
             // What the link has no room for is said again in a moment.
             let _ = link.send(&transmit, &buffer);
         }
-        if let (Some(sender), false) = (notice.taken_by(), told) {
-            told = true;
+        for sender in notice.told().iter().skip(told) {
             console.line(&format!("ironcast: the sender {} knows of it", sender.ip()));
         }
+        told = notice.told().len();
     })
 }

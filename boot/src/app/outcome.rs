@@ -24,6 +24,8 @@ pub(crate) struct Done {
     time: Duration,
     /// BLAKE3 of the stream.
     pub(crate) hash: Hash,
+    /// Whether that is all of the image.
+    whole: bool,
     /// What was done for the disk beside; `None` if nothing was written, and the sender knows.
     care: Option<Care>,
 }
@@ -50,6 +52,7 @@ impl Done {
             bytes: report.received,
             time,
             hash: Hash(*report.hash.as_bytes()),
+            whole: report.is_whole(),
             care: Some(Care {
                 verified: report.verified,
                 table: report.table,
@@ -68,9 +71,9 @@ impl Done {
         Self { care, ..self }
     }
 
-    /// Whether the image is on the disk, and was not only received.
-    pub(crate) fn is_on_disk(&self) -> bool {
-        self.care.is_some()
+    /// Whether the image is on the disk, all of it, and was not only received.
+    pub(crate) fn is_installed(&self) -> bool {
+        self.care.is_some() && self.whole
     }
 
     /// The same of a dry run.
@@ -81,7 +84,8 @@ impl Done {
     /// The word for it in the line that tells the result.
     pub(crate) fn word(&self) -> &'static str {
         match self.care {
-            Some(_) => "ok",
+            Some(_) if self.whole => "ok",
+            Some(_) => "partial",
             None => "dry-run",
         }
     }
@@ -106,8 +110,12 @@ impl Done {
                     true => "read back and found equal",
                     false => "not read back",
                 };
-                let text = format!("{name} has the image: {bytes} bytes in {time}, {proof}");
-                (Kind::Done, text)
+                let (kind, what) = match self.whole {
+                    true => (Kind::Done, "the image"),
+                    false => (Kind::Partial, "a part of the image"),
+                };
+                let text = format!("{name} has {what}: {bytes} bytes in {time}, {proof}");
+                (kind, text)
             }
         };
         Banner {

@@ -1,7 +1,5 @@
 //! What is to be done, decided before anything is: whether at all, to which disk, with which files.
 
-use alloc::vec::Vec;
-
 use ironcast_receiver_nostd::settings::Settings;
 
 use super::clock::Clock;
@@ -9,11 +7,12 @@ use super::console::Console;
 use super::disk::TargetDisk;
 use super::failure::Failure;
 use super::firmware::Path;
+use super::first_boot::Seed;
 use super::job::{self, JobDone};
 use super::network_boot::NetworkBoot;
 use super::nic::NicInfo;
-use super::transfer::Transfer;
-use super::{first_boot, target};
+use super::target;
+use super::transfer::{Buffers, Transfer};
 
 /// Where this program was started.
 #[derive(Debug)]
@@ -43,10 +42,11 @@ pub(crate) enum Plan<'a> {
 #[derive(Debug)]
 pub(crate) struct Installation<'a> {
     pub(crate) transfer: Transfer<'a>,
+    pub(crate) buffers: Buffers,
     /// The disk, which is not written yet.
     pub(crate) target: TargetDisk,
     /// The file that the system gets for its first boot.
-    pub(crate) seed: Option<Vec<u8>>,
+    pub(crate) seed: Option<Seed>,
 }
 
 impl<'a> Plan<'a> {
@@ -75,12 +75,13 @@ impl<'a> Plan<'a> {
         let disk = target::choose(settings.disk, boot_device, console)?;
         let booted_over = network_boot.as_ref().map(|boot| boot.mac());
         let mac = booted_over.or_else(|| cards.first().map(|card| card.mac));
-        let fetch = |seed| first_boot::fetch(seed, network_boot, mac.unwrap_or_default(), clock);
+        let fetch = |file| Seed::fetch(file, network_boot, mac.unwrap_or_default(), clock);
         let seed = settings.seed.map(fetch).transpose()?;
         target::confirm(settings, &disk, clock, console)?;
         let target = TargetDisk::open(&disk).map_err(|error| target::unusable(&disk, &error))?;
         Ok(Self::Install(Installation {
             transfer,
+            buffers: Buffers::allocate()?,
             target,
             seed,
         }))

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::net::Ipv4Addr;
 
-use ironcast_proto::receiver::{self, Identity, Transmit};
+use ironcast_proto::receiver::{self, Transmit};
 use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::decode::gzip;
@@ -27,6 +27,7 @@ use super::console::Console;
 use super::disk::DiskError;
 use super::disks::DiskInfo;
 use super::failure::Failure;
+use super::identity;
 use super::memory::{self, MemoryError, Pages};
 use super::network::{Network, join};
 use super::nic::Nic;
@@ -50,6 +51,30 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the image goes to: a disk, or a dry run's place of one.
 pub(crate) type Target = dyn Disk<Error = DiskError>;
+
+/// The memory of a transfer: most of the machine's.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    /// For blocks.
+    ring: Pages,
+    /// For what is decompressed.
+    write_buffer: Pages,
+    gzip: Box<gzip::Decoder>,
+}
+
+impl Buffers {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// If the machine has too little.
+    pub(crate) fn allocate() -> Result<Self, Failure> {
+        Ok(Self {
+            ring: memory::allocate_ring().map_err(no_memory)?,
+            write_buffer: Pages::allocate(WRITE_SIZE).map_err(no_memory)?,
+            gzip: Box::new(gzip::Decoder::new()),
+        })
+    }
+}
 
 /// A transfer that is about to happen.
 #[derive(Debug)]
@@ -83,10 +108,10 @@ impl<'a> Transfer<'a> {
     /// Waits for a sender, and writes what it sends to `target`, which is the disk `disk`.
     pub(crate) fn run(
         self,
+        buffers: Buffers,
         network: &mut Network,
         target: &mut Target,
         disk: &DiskInfo,
-        identity: Identity,
         console: &mut Console,
     ) -> Result<Done, Failure> {
         let Self {
@@ -96,9 +121,11 @@ impl<'a> Transfer<'a> {
             decompress,
             clock,
         } = self;
-        let mut ring = memory::allocate_ring().map_err(no_memory)?;
-        let mut write_buffer = Pages::allocate(WRITE_SIZE).map_err(no_memory)?;
-        let mut gzip = Box::new(gzip::Decoder::new());
+        let Buffers {
+            mut ring,
+            mut write_buffer,
+            mut gzip,
+        } = buffers;
         console.line(&format!(
             "ironcast: {} KiB of memory for blocks",
             ring.as_slice().len() >> 10
@@ -119,7 +146,7 @@ impl<'a> Transfer<'a> {
         };
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
-        engine.identify(identity);
+        engine.identify(identity::of_this_machine(network, &disk.name()));
         let meter = Meter::new(memory_len, options.verify);
         let mut receiving = Receiving::new(engine, clock, meter);
         loop {

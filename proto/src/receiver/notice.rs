@@ -6,30 +6,38 @@
 use core::fmt;
 use core::net::SocketAddrV4;
 
+use heapless::Vec;
+
 use super::Transmit;
 use super::reporting::{Identity, Reporter};
 use crate::time::{Duration, Instant};
 use crate::wire::{Capabilities, Message};
 
+/// How many senders are told.
+const MOST_SENDERS: usize = 8;
+
 /// The last report of a machine that does not take part.
 ///
 /// Calls are those of [`Receiver`](super::Receiver), with the same rules, until
-/// [`is_over`](Self::is_over).
+/// [`is_over`](Self::is_over). One sender after the other is told, if several are heard, and again
+/// one that does not take note.
 #[derive(Debug)]
 pub struct Notice {
     /// The senders' port.
     port: u16,
     reporter: Reporter,
-    /// Who is told.
+    /// Who is being told.
     sender: Option<SocketAddrV4>,
+    /// Who has taken note, the last one at the end.
+    told: Vec<SocketAddrV4, MOST_SENDERS>,
     /// When nobody is waited for any more.
     until: Instant,
 }
 
 impl Notice {
-    /// That the machine with this identity can't take part for this `reason`, to be told to a
-    /// sender with the port `port_base` + 1 that is heard within `patience` from `now` on. Senders
-    /// of ours say HELLO each second until they start.
+    /// That the machine with this identity can't take part for this `reason`, to be told to
+    /// senders with the port `port_base` + 1 that are heard within `patience` from `now` on.
+    /// Senders of ours say HELLO each second until they start.
     #[must_use]
     pub fn new(
         port_base: u16,
@@ -45,6 +53,7 @@ impl Notice {
             port: port_base.wrapping_add(1),
             reporter,
             sender: None,
+            told: Vec::new(),
             until: now + patience,
         }
     }
@@ -54,7 +63,9 @@ impl Notice {
         match (Message::parse(datagram), self.sender) {
             (Ok(Message::Hello(hello)), None)
                 if from.port() == self.port
-                    && hello.capabilities.contains(Capabilities::REPORTS) =>
+                    && hello.capabilities.contains(Capabilities::REPORTS)
+                    && !self.told.contains(&from)
+                    && !self.told.is_full() =>
             {
                 self.sender = Some(from);
                 self.reporter.connect(now, hello.capabilities);
@@ -62,6 +73,9 @@ impl Notice {
             }
             (Ok(Message::ReportAck), Some(sender)) if sender == from => {
                 self.reporter.acknowledge();
+                // There is room, or nobody would have been told.
+                let _ = self.told.push(sender);
+                self.sender = None;
             }
             _ => {}
         }
@@ -70,6 +84,9 @@ impl Notice {
     /// Does what is due at `now`. Calls that come too early are harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.reporter.handle_timeout(now);
+        if !self.reporter.is_owed() {
+            self.sender = None;
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do next, or
@@ -92,19 +109,16 @@ impl Notice {
         Some(Transmit { destination, len })
     }
 
-    /// Whether nothing more is to be done: a sender has taken note, or none is there.
+    /// Whether nobody is waited for any more.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
-        match self.sender {
-            None => self.until <= now,
-            Some(_) => !self.reporter.is_owed(),
-        }
+        self.sender.is_none() && (self.until <= now || self.told.is_full())
     }
 
-    /// The sender that has taken note.
+    /// The senders that have taken note, in their order.
     #[must_use]
-    pub fn taken_by(&self) -> Option<SocketAddrV4> {
-        self.sender.filter(|_| self.reporter.is_acknowledged())
+    pub fn told(&self) -> &[SocketAddrV4] {
+        &self.told
     }
 }
 
@@ -160,8 +174,27 @@ mod tests {
         hear(&mut notice, stranger, &Message::ReportAck);
         assert!(!notice.is_over(at(2)));
         hear(&mut notice, SENDER, &Message::ReportAck);
-        assert!(notice.is_over(at(2)));
-        assert_eq!(notice.taken_by(), Some(SENDER));
+        assert_eq!(notice.told(), [SENDER]);
+        assert!(!notice.is_over(at(4)));
+        assert!(notice.is_over(at(5)));
+    }
+
+    #[test]
+    fn who_takes_no_note_keeps_nobody_else_from_being_told() {
+        let mut notice = notice();
+        let forged = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 66), 9001);
+        hear(&mut notice, forged, &hello(Capabilities::REPORTS));
+        hear(&mut notice, SENDER, &hello(Capabilities::REPORTS));
+        notice.handle_timeout(at(7));
+        hear(&mut notice, SENDER, &hello(Capabilities::REPORTS));
+        let sent = notice.poll_transmit(&mut [0; MAX_CONTROL_LEN]).unwrap();
+        assert_eq!(sent.destination, SENDER);
+        hear(&mut notice, SENDER, &Message::ReportAck);
+        hear(&mut notice, SENDER, &hello(Capabilities::REPORTS));
+        assert_eq!(notice.poll_transmit(&mut [0; MAX_CONTROL_LEN]), None);
+        hear(&mut notice, forged, &hello(Capabilities::REPORTS));
+        let sent = notice.poll_transmit(&mut [0; MAX_CONTROL_LEN]).unwrap();
+        assert_eq!(sent.destination, forged);
     }
 
     #[test]
@@ -172,6 +205,6 @@ mod tests {
         assert_eq!(notice.poll_transmit(&mut [0; MAX_CONTROL_LEN]), None);
         assert!(!notice.is_over(at(4)));
         assert!(notice.is_over(at(5)));
-        assert_eq!(notice.taken_by(), None);
+        assert_eq!(notice.told(), []);
     }
 }

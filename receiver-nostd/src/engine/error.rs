@@ -160,13 +160,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 "the image's GPT partition table is for sectors of {image} bytes, and this disk's \
                  have {disk}; nothing was written"
             ),
-            Self::Guids(None) => {
-                f.write_str("the image has no GPT partition table that could get new GUIDs")
-            }
-            Self::Guids(Some(odd)) => write!(
-                f,
-                "the image's GPT partition table can't be given new GUIDs: {odd}"
-            ),
+            Self::Guids(odd) => no_new_guids(*odd, f),
             Self::Empty => f.write_str("the image that was sent has no bytes"),
             Self::Prepare(source) => write!(f, "before the first write: {source}"),
             Self::Full { capacity } => write!(
@@ -208,6 +202,16 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 report.received
             ),
         }
+    }
+}
+
+fn no_new_guids(odd: Option<Odd>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match odd {
+        None => f.write_str("the image has no GPT partition table that could get new GUIDs"),
+        Some(odd) => write!(
+            f,
+            "the image's GPT partition table can't be given new GUIDs: {odd}"
+        ),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     Done,
     /// It does not.
     Failed,
+    /// The disk has what was sent after this machine had joined, and that is not all.
+    Partial,
     /// All went well, and nothing was to be written.
     DryRun,
     /// Whether a disk may be overwritten.
@@ -30,9 +32,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Done,
         Self::Failed,
+        Self::Partial,
         Self::DryRun,
         Self::MayErase,
         Self::MayDryRun,
@@ -44,6 +47,7 @@ impl Kind {
         match self {
             Self::Done => "OK",
             Self::Failed => "FAILED",
+            Self::Partial => "PARTIAL",
             Self::DryRun => "DRY RUN",
             Self::MayErase => "ERASE?",
             Self::MayDryRun => "DRY RUN?",
@@ -55,7 +59,7 @@ impl Kind {
     pub fn style(self) -> Style {
         match self {
             Self::Done => Style::Good,
-            Self::Failed => Style::Bad,
+            Self::Failed | Self::Partial => Style::Bad,
             Self::DryRun => Style::Notice,
             Self::MayErase | Self::MayDryRun => Style::Ask,
         }

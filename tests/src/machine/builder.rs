@@ -75,6 +75,13 @@ impl MachineBuilder {
         }
     }
 
+    /// What it is called in logs.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// What it is built on. Default [`Board::Pc`].
     #[must_use]
     pub fn board(mut self, board: Board) -> Self {
