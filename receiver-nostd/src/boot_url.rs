@@ -45,12 +45,36 @@ impl<'u> BootUrl<'u> {
     }
 }
 
+/// The two parts of a URL between which a user's name and password stood, if there were any: what
+/// may be shown to people.
+#[must_use]
+pub fn without_user(url: &str) -> (&str, &str) {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = url.split_at(start);
+    let authority = rest.find('/').map_or(rest, |end| &rest[..end]);
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    (scheme, &rest[user..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parts(url: &str) -> Option<(&str, &str)> {
         BootUrl::parse(url).map(|url| (url.folder(), url.host()))
+    }
+
+    #[test]
+    fn nobody_sees_a_password() {
+        let shown = [
+            ("http://me:secret@boot/a@b", "http://", "boot/a@b"),
+            ("https://boot/x", "https://", "boot/x"),
+            ("http://a@b@boot", "http://", "boot"),
+            ("boot/x", "", "boot/x"),
+        ];
+        for (url, scheme, rest) in shown {
+            assert_eq!(without_user(url), (scheme, rest), "{url}");
+        }
     }
 
     #[test]

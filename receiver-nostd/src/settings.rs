@@ -435,20 +435,24 @@ impl fmt::Display for Error<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoValue { word } => {
+                let word = short(word);
                 write!(f, "setting {word:?} is not of the form key=value; ")?;
                 list_keys(f)
             }
             Self::UnknownKey { word } => {
+                let word = short(word);
                 write!(f, "setting {word:?} has an unknown key; ")?;
                 list_keys(f)
             }
             Self::Value { word, allowed } => {
+                let word = short(word);
                 write!(
                     f,
                     "setting {word:?} has an impossible value; allowed is {allowed}"
                 )
             }
             Self::Twice { word } => {
+                let word = short(word);
                 write!(
                     f,
                     "setting {word:?} contradicts or repeats an earlier one; give it once"
@@ -462,6 +466,12 @@ impl fmt::Display for Error<'_> {
             }
         }
     }
+}
+
+/// A word as far as a person needs it to find it.
+fn short(word: &str) -> &str {
+    let end = word.char_indices().nth(60).map_or(word.len(), |(at, _)| at);
+    word.get(..end).unwrap_or(word)
 }
 
 impl core::error::Error for Error<'_> {}

@@ -96,9 +96,11 @@ impl Console {
 
     /// Shows a line of what the page has in its own way.
     pub(crate) fn plain_line(&mut self, text: &str) {
-        self.show(text, "\r\n");
+        // Texts of networks and disks may be in it, and terminals obey control characters.
+        let text = text.replace(char::is_control, "?");
+        self.show(&text, "\r\n");
         self.progress = 0;
-        self.queue(text);
+        self.queue(&text);
     }
 
     /// Shows a line of progress: on screens without a page in the place of the one before, without

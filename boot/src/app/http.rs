@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 use core::slice;
 
 use ironcast_proto::time::Duration;
-use ironcast_receiver_nostd::boot_url::BootUrl;
+use ironcast_receiver_nostd::boot_url::{self, BootUrl};
 use uefi::boot::{self, EventType, ScopedProtocol, Tpl};
 use uefi::proto::device_path::DevicePath;
 use uefi::proto::device_path::messaging::{Ipv4, Uri};
@@ -81,8 +81,14 @@ impl HttpClient {
         Some((Self { card, address, url }, path.ethernet_address()?))
     }
 
-    /// The URL of the file `name`.
+    /// The URL of the file `name` as people may see it.
     pub(crate) fn place(&self, name: &str) -> String {
+        let url = self.url_of(name);
+        let (scheme, rest) = boot_url::without_user(&url);
+        format!("{scheme}{rest}")
+    }
+
+    fn url_of(&self, name: &str) -> String {
         let folder = BootUrl::parse(&self.url).map_or("", |url| url.folder());
         format!("{folder}{name}")
     }
@@ -97,7 +103,7 @@ impl HttpClient {
     ) -> Result<Vec<u8>, FetchError> {
         let host = BootUrl::parse(&self.url).map_or("", |url| url.host());
         let mut connection = Connection::open(self.card, self.address, clock)?;
-        connection.send_request(&self.place(name), host)?;
+        connection.send_request(&self.url_of(name), host)?;
         connection.receive_file(limit)
     }
 }

@@ -3,12 +3,17 @@
 //! The big buffer for the image's bytes comes from here, fitted to what the machine has; so do the
 //! buffers that drivers read and write, since pages satisfy every alignment that a driver may want.
 
+use alloc::boxed::Box;
+use alloc::format;
 use core::fmt;
 use core::ptr::NonNull;
 
+use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::WRITE_SIZE;
 use uefi::boot::{self, AllocateType, MemoryType, PAGE_SIZE};
 use uefi::mem::memory_map::MemoryMap;
+
+use super::failure::Failure;
 
 /// The most that the ring takes: more only helps a disk that stops for seconds.
 const LARGEST_RING: usize = 128 << 20;
@@ -72,7 +77,7 @@ impl Drop for Pages {
 /// Half of the free memory stays free, for a decoder: which one it is and what it needs is known
 /// only when the image comes. With the usual settings of the programs that compress that is 9 MiB
 /// at most for LZ4 and 29 for Zstandard.
-pub(crate) fn allocate_ring() -> Result<Pages, MemoryError> {
+fn allocate_ring() -> Result<Pages, MemoryError> {
     let free = FreeMemory::now();
     let mut size = free
         .largest
@@ -138,3 +143,35 @@ impl fmt::Display for MemoryError {
 }
 
 impl core::error::Error for MemoryError {}
+
+/// The memory of a transfer: most of the machine's.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    /// For blocks.
+    pub(crate) ring: Pages,
+    /// For what is decompressed.
+    pub(crate) write_buffer: Pages,
+    /// For images that are compressed by gzip.
+    pub(crate) gzip: Box<gzip::Decoder>,
+}
+
+impl Buffers {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// If the machine has too little.
+    pub(crate) fn allocate() -> Result<Self, Failure> {
+        Ok(Self {
+            ring: allocate_ring().map_err(no_memory)?,
+            write_buffer: Pages::allocate(WRITE_SIZE).map_err(no_memory)?,
+            gzip: Box::new(gzip::Decoder::new()),
+        })
+    }
+}
+
+fn no_memory(error: MemoryError) -> Failure {
+    Failure::new(
+        format!("{error}"),
+        "this machine needs more memory, 128 MiB at least",
+    )
+}

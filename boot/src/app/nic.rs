@@ -67,7 +67,7 @@ impl fmt::Display for NicInfo {
 /// a link.
 pub(crate) fn find(boot_device: &Path) -> Vec<NicInfo> {
     let boot_mac = boot_device.ethernet_address();
-    let mut found: Vec<(usize, NicInfo)> = Vec::new();
+    let mut found: Vec<(Path, NicInfo)> = Vec::new();
     for handle in firmware::handles_of::<SimpleNetwork>() {
         let Some(network) = firmware::open_shared::<SimpleNetwork>(handle) else {
             continue;
@@ -84,11 +84,15 @@ pub(crate) fn find(boot_device: &Path) -> Vec<NicInfo> {
         };
         // Network boot hangs children with the same protocol below a card: the card itself has the
         // shortest path.
-        let depth = Path::of(handle).nodes().len();
-        match found.iter_mut().find(|(_, other)| other.mac == mac) {
-            Some(other) if depth < other.0 => *other = (depth, info),
+        let path = Path::of(handle);
+        let is_same = |other: &Path| path.leads_through(other) || other.leads_through(&path);
+        let same = found
+            .iter_mut()
+            .find(|(other, card)| card.mac == mac && is_same(other));
+        match same {
+            Some(card) if path.nodes().len() < card.0.nodes().len() => *card = (path, info),
             Some(_) => {}
-            None => found.push((depth, info)),
+            None => found.push((path, info)),
         }
     }
     let mut cards: Vec<NicInfo> = found.into_iter().map(|(_, info)| info).collect();
@@ -173,18 +177,25 @@ impl Nic {
         self.allow_groups();
     }
 
+    /// Lets the frames of `group` through no longer.
+    pub(crate) fn leave(&mut self, group: Ipv4Addr) {
+        self.groups.retain(|&other| other != group);
+        self.allow_groups();
+    }
+
     /// Starts the card anew: it forgets all frames, and whatever keeps it from receiving any.
     ///
-    /// If it does not start any more, there is no card, as before.
-    pub(crate) fn restart(&mut self) {
-        if self.network.shutdown().is_ok() {
-            // The driver has no frame any more.
-            self.transmit.free.append(&mut self.transmit.sent);
-        }
-        if self.start().is_ok() {
-            self.allow_broadcast();
-            self.allow_groups();
-        }
+    /// # Errors
+    /// If it does not stop, or start any more.
+    pub(crate) fn restart(&mut self) -> Result<(), NicError> {
+        let stopped = self.network.shutdown();
+        stopped.map_err(|error| NicError::NotStarted(error.status()))?;
+        // The driver has no frame any more.
+        self.transmit.free.append(&mut self.transmit.sent);
+        self.start()?;
+        self.allow_broadcast();
+        self.allow_groups();
+        Ok(())
     }
 
     /// Lets the frames of all groups that were joined through.

@@ -9,10 +9,11 @@ use super::failure::Failure;
 use super::firmware::Path;
 use super::first_boot::Seed;
 use super::job::{self, JobDone};
+use super::memory::Buffers;
 use super::network_boot::NetworkBoot;
 use super::nic::NicInfo;
 use super::target;
-use super::transfer::{Buffers, Transfer};
+use super::transfer::Transfer;
 
 /// Where this program was started.
 #[derive(Debug)]
@@ -73,8 +74,8 @@ impl<'a> Plan<'a> {
         }
         let transfer = Transfer::new(settings, clock)?;
         let disk = target::choose(settings.disk, boot_device, console)?;
-        let booted_over = network_boot.as_ref().map(|boot| boot.mac());
-        let mac = booted_over.or_else(|| cards.first().map(|card| card.mac));
+        // The one that was booted over comes first, unless `nic=` has left another.
+        let mac = cards.first().map(|card| card.mac);
         let fetch = |file| Seed::fetch(file, network_boot, mac.unwrap_or_default(), clock);
         let seed = settings.seed.map(fetch).transpose()?;
         target::confirm(settings, &disk, clock, console)?;

@@ -14,6 +14,9 @@ use uefi::proto::device_path::DevicePath;
 use super::arch::Uart;
 use super::firmware;
 
+/// Bytes of the longest line; the rest of a longer one is cut off.
+const LONGEST_LINE: usize = 2048;
+
 /// Bytes that wait at most; what comes on top is lost, since nobody could read that much anyway.
 const QUEUE: usize = 8192;
 
@@ -69,10 +72,12 @@ impl SerialLine {
 
     /// Puts `line` and the end of a line into the queue.
     pub(crate) fn queue(&mut self, line: &str) {
-        if !self.is_dead && self.queue.len() + line.len() + 2 <= QUEUE {
-            self.queue.extend(line.bytes());
-            self.queue.extend(b"\r\n");
+        let room = QUEUE.saturating_sub(self.queue.len() + 2);
+        if self.is_dead || room == 0 {
+            return;
         }
+        self.queue.extend(line.bytes().take(room.min(LONGEST_LINE)));
+        self.queue.extend(b"\r\n");
     }
 
     /// Sends everything that waits, however long the line takes.

@@ -4,7 +4,6 @@
 //! card holds a few dozen frames, and what comes on top is lost and has to be sent again.
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::net::Ipv4Addr;
@@ -12,14 +11,13 @@ use core::net::Ipv4Addr;
 use ironcast_proto::receiver::{self, Transmit};
 use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
-use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::{
-    self, Decompress, DiskOptions, Engine, Event, Guids, Memory, Report, WRITE_SIZE,
+    self, Decompress, DiskOptions, Engine, Event, Guids, Memory, Report,
 };
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
 use ironcast_receiver_nostd::settings::{Guid, Settings};
-use ironcast_receiver_nostd::silence::{self, Silence};
+use ironcast_receiver_nostd::silence::{Remedy, Silence};
 use uefi::Status;
 
 use super::clock::{Clock, Nap};
@@ -28,7 +26,7 @@ use super::disk::DiskError;
 use super::disks::DiskInfo;
 use super::failure::Failure;
 use super::identity;
-use super::memory::{self, MemoryError, Pages};
+use super::memory::Buffers;
 use super::network::{Network, join};
 use super::nic::Nic;
 use super::outcome::{self, Done};
@@ -51,30 +49,6 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the image goes to: a disk, or a dry run's place of one.
 pub(crate) type Target = dyn Disk<Error = DiskError>;
-
-/// The memory of a transfer: most of the machine's.
-#[derive(Debug)]
-pub(crate) struct Buffers {
-    /// For blocks.
-    ring: Pages,
-    /// For what is decompressed.
-    write_buffer: Pages,
-    gzip: Box<gzip::Decoder>,
-}
-
-impl Buffers {
-    /// Takes it.
-    ///
-    /// # Errors
-    /// If the machine has too little.
-    pub(crate) fn allocate() -> Result<Self, Failure> {
-        Ok(Self {
-            ring: memory::allocate_ring().map_err(no_memory)?,
-            write_buffer: Pages::allocate(WRITE_SIZE).map_err(no_memory)?,
-            gzip: Box::new(gzip::Decoder::new()),
-        })
-    }
-}
 
 /// A transfer that is about to happen.
 #[derive(Debug)]
@@ -139,6 +113,7 @@ impl<'a> Transfer<'a> {
             "ironcast: looking for a sender at {address}, own port {port}"
         ));
         let memory_len = ring.as_slice().len() as u64;
+        let target_is_dry_run = target.is_dry_run();
         let memory = Memory {
             ring: ring.as_mut_slice(),
             write_buffer: write_buffer.as_mut_slice(),
@@ -147,7 +122,8 @@ impl<'a> Transfer<'a> {
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         engine.identify(identity::of_this_machine(network, &disk.name()));
-        let meter = Meter::new(memory_len, options.verify);
+        let verify = options.verify && !target_is_dry_run;
+        let meter = Meter::new(memory_len, verify);
         let mut receiving = Receiving::new(engine, clock, meter);
         loop {
             console.set_busy(true);
@@ -179,6 +155,8 @@ struct Receiving<'a> {
     /// A message in `buffer` that the link had no room for.
     pending: Option<Transmit>,
     buffer: [u8; MAX_CONTROL_LEN],
+    /// The group in which the sender was looked for.
+    rendezvous: Option<Ipv4Addr>,
     /// The group that the data come to.
     group: Option<Ipv4Addr>,
     meter: Meter,
@@ -200,6 +178,7 @@ impl<'a> Receiving<'a> {
             nap: Nap::new(),
             pending: None,
             buffer: [0; MAX_CONTROL_LEN],
+            rendezvous: None,
             group: None,
             meter,
             is_one_way: false,
@@ -219,7 +198,8 @@ impl<'a> Receiving<'a> {
         let renew_at = network.renew_at();
         let mut memory = LinkMemory::new();
         let mut link = network.link(&mut memory, self.clock.now())?;
-        if let Some(group) = rendezvous.filter(Ipv4Addr::is_multicast) {
+        self.rendezvous = rendezvous.filter(Ipv4Addr::is_multicast);
+        if let Some(group) = self.rendezvous {
             join(&mut link, group, console);
         }
         loop {
@@ -274,13 +254,29 @@ impl<'a> Receiving<'a> {
         link: &mut Link<'_, &mut Nic>,
         console: &mut Console,
     ) {
-        let is_too_long = self.silence.is_too_long(seen, self.clock.now());
-        if is_too_long && self.meter.started().is_some() && !self.is_one_way {
-            link.device_mut().restart();
-            let seconds = silence::LONGEST.as_secs();
-            console.line(&format!(
-                "ironcast: nothing was heard for {seconds} s; the network card was started anew"
-            ));
+        let is_amid_slice = self.engine.is_amid_slice();
+        let remedy = self.silence.remedy(seen, is_amid_slice, self.clock.now());
+        if self.meter.started().is_none() || self.is_one_way || self.is_seeking() {
+            return;
+        }
+        match remedy {
+            Some(Remedy::Restart) => console.warn(&match link.device_mut().restart() {
+                Ok(()) => {
+                    "ironcast: nothing was heard for a while; the network card was started anew"
+                        .to_owned()
+                }
+                Err(error) => {
+                    format!("ironcast: nothing is heard, and the network card is gone: {error}")
+                }
+            }),
+            // A switch may have forgotten it with the link, and would not ask for minutes.
+            Some(Remedy::Join) => {
+                for group in [self.rendezvous, self.group].into_iter().flatten() {
+                    link.leave(group);
+                    join(link, group, console);
+                }
+            }
+            None => {}
         }
     }
 
@@ -316,8 +312,10 @@ impl<'a> Receiving<'a> {
             }
             match event {
                 receiver::Event::Join { group } => {
-                    if let Some(old) = self.group.replace(group) {
+                    let old = self.group.replace(group);
+                    if let Some(old) = old.filter(|&old| Some(old) != self.rendezvous) {
                         link.leave(old);
+                        link.device_mut().leave(old);
                     }
                     join(link, group, console);
                 }
@@ -325,8 +323,13 @@ impl<'a> Receiving<'a> {
                 | receiver::Event::Connected { sender, .. } => {
                     self.is_one_way = matches!(event, receiver::Event::Asynchronous { .. });
                     console.page().sender = sender.ip().to_string();
+                    console.page().status = "Waiting for the start".to_owned();
                 }
-                receiver::Event::Lost => console.page().sender.clear(),
+                receiver::Event::Lost | receiver::Event::TooLate { .. } => {
+                    let page = console.page();
+                    page.sender.clear();
+                    page.status = "Waiting for a sender".to_owned();
+                }
                 receiver::Event::Started => self.meter.start(self.clock.now()),
                 _ => {}
             }
@@ -396,13 +399,6 @@ fn no_random_numbers(status: Status) -> Failure {
             "guid=new, but the firmware gives no random numbers ({status}), so nothing was written"
         ),
         "set guid=keep, or look for a random number generator in the firmware's setup",
-    )
-}
-
-fn no_memory(error: MemoryError) -> Failure {
-    Failure::new(
-        format!("{error}"),
-        "this machine needs more memory, 128 MiB at least",
     )
 }
 

@@ -325,6 +325,12 @@ impl Receiver {
         }
     }
 
+    /// Whether a slice of the stream is here in part, so that its sender has more to say.
+    #[must_use]
+    pub fn is_amid_slice(&self) -> bool {
+        matches!(&self.state, State::Connected(session) if session.is_amid_slice())
+    }
+
     /// The sender that this receiver is connected to.
     #[must_use]
     pub fn sender(&self) -> Option<SocketAddrV4> {

@@ -289,6 +289,11 @@ impl Session {
             .is_some_and(|asked| self.window.lacks_room(asked.slice))
     }
 
+    /// Whether a slice is here in part.
+    pub(super) fn is_amid_slice(&self) -> bool {
+        self.window.is_amid_slice()
+    }
+
     /// Notes that the caller's memory below `upto` is free, and takes up a request that waited for
     /// it.
     pub(super) fn release(&mut self, upto: u64) {

@@ -144,6 +144,12 @@ impl Window {
         self.is_late || self.number > 0 || self.slices[0].is_known()
     }
 
+    /// Whether a slice is here in part.
+    pub(super) fn is_amid_slice(&self) -> bool {
+        let mut slices = self.slices.iter();
+        slices.any(|slice| slice.bytes.is_some_and(|bytes| bytes > 0))
+    }
+
     /// Whether the stream's first slice was found late.
     pub(super) fn has_joined(&self) -> bool {
         self.is_late && self.joining.is_none()

@@ -392,6 +392,12 @@ impl<'m, D: Disk> Engine<'m, D> {
         }
     }
 
+    /// As [`Receiver::is_amid_slice`].
+    #[must_use]
+    pub fn is_amid_slice(&self) -> bool {
+        self.receiver.is_amid_slice()
+    }
+
     /// The sender that this receiver is connected to.
     #[must_use]
     pub fn sender(&self) -> Option<SocketAddrV4> {

@@ -133,6 +133,7 @@ impl Figures {
         }
         let (verified, of) = (bytes(self.verified), bytes(self.written));
         match self.verified {
+            _ if is_over && self.written == 0 => "nothing was written".into(),
             verified if is_over && verified == self.written => "all of it".into(),
             _ if is_over => format!("{verified} of {of}"),
             0 => "when all is written".into(),
