@@ -2,10 +2,11 @@
 //! it has.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+
+use crate::style::{collect, read};
 
 /// The folder of the documents beside those in the root.
 const DOCUMENTS: &str = "docs";
@@ -13,7 +14,7 @@ const DOCUMENTS: &str = "docs";
 /// What is wrong with the links of all documents below `root`, one line each.
 pub(crate) fn complaints(root: &Path) -> Result<Vec<String>> {
     let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    collect(&root.join(DOCUMENTS), &mut documents)?;
+    collect(&root.join(DOCUMENTS), "md", &mut documents)?;
     let mut complaints = Vec::new();
     for document in documents {
         let text = read(&document)?;
@@ -63,26 +64,10 @@ fn anchors(document: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn collect(folder: &Path, documents: &mut Vec<PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() {
-            collect(&path, documents)?;
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            documents.push(path);
-        }
-    }
-    documents.sort();
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

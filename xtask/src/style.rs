@@ -38,10 +38,11 @@ const SAFE_CRATES: &[&str] = &[
 pub(crate) fn check() -> Result<()> {
     let root = paths::workspace();
     let mut sources = Vec::new();
-    collect(root, &mut sources)?;
+    collect(root, "rs", &mut sources)?;
     let mut wrong = Vec::new();
     let mut reasons = HashMap::new();
-    for (path, text) in &sources {
+    for path in &sources {
+        let text = &read(path)?;
         let name = path
             .strip_prefix(root)
             .unwrap_or(path)
@@ -178,24 +179,26 @@ fn quoted_after(toml: &str, key: &str) -> Result<String> {
         .with_context(|| format!("no {key} to be found"))
 }
 
-fn collect(folder: &Path, sources: &mut Vec<(PathBuf, String)>) -> Result<()> {
+/// Adds the files below `folder` whose names end in `.extension`, in their order. Hidden folders
+/// and `target` are left out.
+pub(crate) fn collect(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries.flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let hidden = name.to_string_lossy().starts_with('.');
         if path.is_dir() && !hidden && name != "target" {
-            collect(&path, sources)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = read(&path)?;
-            sources.push((path, text));
+            collect(&path, extension, files)?;
+        } else if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
         }
     }
-    sources.sort();
+    files.sort();
     Ok(())
 }
 
-fn read(path: &Path) -> Result<String> {
+/// The text of a file.
+pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
