@@ -71,29 +71,33 @@ fn p1_p5_a_machine_without_power_is_lost_and_does_not_start() -> Result<(), LabE
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }
 
-#[test]
-fn p2_p5_a_disk_of_32_mib_for_an_image_of_40_is_refused_untouched() -> Result<(), LabError> {
-    const WORDS: &str = "nothing was written";
-    let _places = gate::take(1, TURN)?;
-    let room = Room::new(UNATTENDED)?;
-    let image = room.path("image");
-    partitions::write_gpt_image(&image, 40 << 20, 512, 7)?;
-    let disk = room.disk("disk", 32 << 20)?;
-    let mut sending = room.send_and_list(&image, &[])?;
-    let mut machine = room.start(Machine::builder("machine").disk(&disk, VirtioBlk))?;
+/// Sends `sent` to a machine whose `disk` can't have it: `words` are what it and the sender's list
+/// say.
+fn demand_failure(room: &Room, sent: &Path, disk: &Path, words: &str) -> Result<(), LabError> {
+    let mut sending = room.send_and_list(sent, &[])?;
+    let mut machine = room.start(Machine::builder("machine").disk(disk, VirtioBlk))?;
     let mut check = || {
-        demand_refusal(&mut machine, WORDS)?;
+        demand_refusal(&mut machine, words)?;
         sending.wait_exit(5, SENDER)?;
         machine.switch_off();
-        demand_listed(&room, "failed", WORDS)?;
-        image::demand_untouched(&disk)
+        demand_listed(room, "failed", words)
     };
     check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
 }
 
 #[test]
+fn p2_p5_a_disk_of_32_mib_for_an_image_of_40_is_refused_untouched() -> Result<(), LabError> {
+    let _places = gate::take(1, TURN)?;
+    let room = Room::new(UNATTENDED)?;
+    let image = room.path("image");
+    partitions::write_gpt_image(&image, 40 << 20, 512, 7)?;
+    let disk = room.disk("disk", 32 << 20)?;
+    demand_failure(&room, &image, &disk, "nothing was written")?;
+    image::demand_untouched(&disk)
+}
+
+#[test]
 fn p1_p5_a_damaged_gzip_is_a_failure_and_the_disk_is_cleared() -> Result<(), LabError> {
-    const WORDS: &str = "decoding the stream near byte";
     let _places = gate::take(1, TURN)?;
     let room = Room::new(UNATTENDED)?;
     let (image, sent) = (room.small_image()?, room.path("image.gz"));
@@ -104,14 +108,6 @@ fn p1_p5_a_damaged_gzip_is_a_failure_and_the_disk_is_cleared() -> Result<(), Lab
     bytes[middle] ^= 0x10;
     fs::write(&sent, bytes).map_err(failed)?;
     let disk = room.disk("disk", 32 << 20)?;
-    let mut sending = room.send_and_list(&sent, &[])?;
-    let mut machine = room.start(Machine::builder("machine").disk(&disk, VirtioBlk))?;
-    let mut check = || {
-        demand_refusal(&mut machine, WORDS)?;
-        sending.wait_exit(5, SENDER)?;
-        machine.switch_off();
-        demand_listed(&room, "failed", WORDS)?;
-        demand_no_start(&disk, MIB)
-    };
-    check().map_err(|error| room.explain(error, &[&machine], &[&sending]))
+    demand_failure(&room, &sent, &disk, "decoding the stream near byte")?;
+    demand_no_start(&disk, MIB)
 }
