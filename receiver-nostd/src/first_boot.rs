@@ -5,6 +5,8 @@
 
 use core::fmt::{self, Write};
 
+use smoltcp::wire::EthernetAddress;
+
 /// Bytes of the largest file that is given to a machine.
 pub const MAX_SEED_LEN: usize = 1 << 20;
 
@@ -42,10 +44,9 @@ impl<'a> SeedFile<'a> {
     /// # Errors
     /// Those of `path`.
     pub fn write(self, mac: [u8; 6], path: &mut impl Write) -> fmt::Result {
-        let [a, b, c, d, e, f] = mac;
         for (number, part) in self.0.split(MAC).enumerate() {
             if number > 0 {
-                write!(path, "{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}")?;
+                write!(path, "{}", EthernetAddress(mac))?;
             }
             path.write_str(part)?;
         }

@@ -7,9 +7,10 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use uefi::runtime::{self, VariableAttributes, VariableVendor};
+use uefi::runtime::{self, VariableVendor};
 use uefi::{CStr16, CString16, Status, cstr16};
 
+use super::firmware;
 use super::loader::Loader;
 
 /// What the entry is called in the firmware's menus.
@@ -31,8 +32,10 @@ pub(crate) fn set(loader: &Loader) -> Result<(), Status> {
         let name = CString16::try_from(format!("Boot{number:04X}").as_str())
             .map_err(|_| Status::INVALID_PARAMETER)?;
         if is_free(&name) {
-            write(&name, &option)?;
-            return write(cstr16!("BootNext"), &number.to_le_bytes());
+            let vendor = VariableVendor::GLOBAL_VARIABLE;
+            firmware::keep_variable(&name, &vendor, &option)?;
+            let number = number.to_le_bytes();
+            return firmware::keep_variable(cstr16!("BootNext"), &vendor, &number);
         }
     }
     Err(Status::OUT_OF_RESOURCES)
@@ -59,12 +62,4 @@ fn load_option(path: &[u8]) -> Vec<u8> {
     option.extend(DESCRIPTION.as_bytes());
     option.extend(path);
     option
-}
-
-fn write(name: &CStr16, data: &[u8]) -> Result<(), Status> {
-    let attributes = VariableAttributes::NON_VOLATILE
-        | VariableAttributes::BOOTSERVICE_ACCESS
-        | VariableAttributes::RUNTIME_ACCESS;
-    runtime::set_variable(name, &VariableVendor::GLOBAL_VARIABLE, attributes, data)
-        .map_err(|error| error.status())
 }

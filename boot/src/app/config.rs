@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use ironcast_receiver_nostd::load_options;
 use ironcast_receiver_nostd::settings::{self, Confirm, Settings, Then};
+use smoltcp::wire::EthernetAddress;
 use uefi::boot;
 use uefi::proto::loaded_image::LoadedImage;
 
@@ -144,8 +145,7 @@ fn on_the_server(
     clock: &Clock,
     console: &mut Console,
 ) -> Result<Option<Source>, Failure> {
-    let [a, b, c, d, e, f] = boot.mac();
-    let own = format!("{FILE}/{a:02x}-{b:02x}-{c:02x}-{d:02x}-{e:02x}-{f:02x}");
+    let own = format!("{FILE}/{}", EthernetAddress(boot.mac()));
     for name in [own, format!("{FILE}/default"), FILE.to_owned()] {
         let Some(place) = boot.place(&name) else {
             return Ok(None);

@@ -7,12 +7,28 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ironcast_proto::time::Duration;
-use uefi::Handle;
 use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol, SearchType};
 use uefi::proto::ProtocolPointer;
 use uefi::proto::device_path::text::{AllowShortcuts, DisplayOnly};
 use uefi::proto::device_path::{DevicePath, DevicePathNode, DeviceSubType, DeviceType};
 use uefi::proto::loaded_image::LoadedImage;
+use uefi::runtime::{self, VariableAttributes, VariableVendor};
+use uefi::{CStr16, Handle, Status};
+
+/// Sets a variable that outlasts the power, and that the installed system sees too.
+///
+/// # Errors
+/// The firmware's word.
+pub(crate) fn keep_variable(
+    name: &CStr16,
+    vendor: &VariableVendor,
+    data: &[u8],
+) -> Result<(), Status> {
+    let attributes = VariableAttributes::NON_VOLATILE
+        | VariableAttributes::BOOTSERVICE_ACCESS
+        | VariableAttributes::RUNTIME_ACCESS;
+    runtime::set_variable(name, vendor, attributes, data).map_err(|error| error.status())
+}
 
 /// Makes the firmware restart the machine after `time`; never, if that is zero.
 ///

@@ -8,12 +8,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use ironcast_receiver_nostd::job::{JobName, JobRecord};
-use uefi::runtime::{self, VariableAttributes, VariableVendor};
+use uefi::runtime::{self, VariableVendor};
 use uefi::{CStr16, Status, cstr16, guid};
 
 use super::disks::{self, DiskInfo};
 use super::failure::Failure;
-use super::firmware::Path;
+use super::firmware::{self, Path};
 
 /// The variable. The installed system may read it, and delete it to have the machine imaged again.
 const NAME: &CStr16 = cstr16!("IroncastJob");
@@ -78,11 +78,7 @@ pub(crate) fn remember(name: JobName<'_>, hash: &str, disk: &DiskInfo) -> Result
         // Such as on a firmware that has no text for a disk's path.
         return Err(Status::UNSUPPORTED);
     }
-    let attributes = VariableAttributes::NON_VOLATILE
-        | VariableAttributes::BOOTSERVICE_ACCESS
-        | VariableAttributes::RUNTIME_ACCESS;
-    runtime::set_variable(NAME, &VENDOR, attributes, text.as_bytes())
-        .map_err(|error| error.status())?;
+    firmware::keep_variable(NAME, &VENDOR, text.as_bytes())?;
     match read()? {
         Some(kept) if *kept == *text.as_bytes() => Ok(()),
         _ => Err(Status::DEVICE_ERROR),

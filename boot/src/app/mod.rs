@@ -183,9 +183,9 @@ fn succeed(
     }
     match settings.then {
         Then::Reboot if done.is_installed() => then::reboot_into(disk, console),
-        // What is there is not all of a system.
-        Then::Boot if done.word() == "partial" => then::reboot(console),
         Then::Reboot => then::reboot(console),
+        // What is there is not all of a system.
+        Then::Boot if done.is_partial() => then::reboot(console),
         Then::PowerOff => then::power_off(console),
         Then::Wait => then::wait(console),
         Then::Boot => start_from(disk, clock, console),

@@ -76,6 +76,11 @@ impl Done {
         self.care.is_some() && self.whole
     }
 
+    /// Whether the disk has what came after this machine had joined, and not all of the image.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.care.is_some() && !self.whole
+    }
+
     /// The same of a dry run.
     pub(crate) fn without_a_disk(self) -> Self {
         Self { care: None, ..self }

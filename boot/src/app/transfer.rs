@@ -113,7 +113,7 @@ impl<'a> Transfer<'a> {
             "ironcast: looking for a sender at {address}, own port {port}"
         ));
         let memory_len = ring.as_slice().len() as u64;
-        let target_is_dry_run = target.is_dry_run();
+        let verify = options.verify && !target.is_dry_run();
         let memory = Memory {
             ring: ring.as_mut_slice(),
             write_buffer: write_buffer.as_mut_slice(),
@@ -122,7 +122,6 @@ impl<'a> Transfer<'a> {
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         engine.identify(identity::of_this_machine(network, &disk.name()));
-        let verify = options.verify && !target_is_dry_run;
         let meter = Meter::new(memory_len, verify);
         let mut receiving = Receiving::new(engine, clock, meter);
         loop {
