@@ -11,7 +11,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 use socket2::{Domain, InterfaceIndexOrAddress, SockAddr, SockRef, Socket, Type};
 
+use crate::batch::{Arrived, Batch};
 use crate::interface::Interface;
 
 /// How long to wait for an address that is in use, and how often to try. Chosen: a program that was
@@ -60,6 +61,10 @@ pub struct Endpoint {
     followed: Option<Ipv4Addr>,
     /// The listener whose turn it is.
     next: usize,
+    /// What the last call gave.
+    arrived: Arrived,
+    /// Whether the system cuts what is sent into datagrams.
+    cuts: bool,
 }
 
 /// A socket and what it listens to.
@@ -90,6 +95,8 @@ impl Endpoint {
             listeners: Vec::new(),
             followed: None,
             next: 0,
+            arrived: Arrived::default(),
+            cuts: true,
         };
         endpoint.listen(interface.address)?;
         if let Some(broadcast) = interface.broadcast {
@@ -153,22 +160,36 @@ impl Endpoint {
         }
     }
 
-    /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait): its
-    /// source and its length in `buffer`, which should hold 65,535 bytes, since what does not fit
-    /// is lost. Sockets take turns, so that a flood at one address keeps nothing out at another.
+    /// Sends the batch without waiting. It is empty then, unless it is [`Sent::Blocked`].
     #[must_use]
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Option<(SocketAddrV4, usize)> {
-        while let Some(listener) = self.next_ready() {
-            match listener.socket.recv_from(buffer) {
-                Ok((len, SocketAddr::V4(from))) => return Some((from, len)),
-                Ok((_, SocketAddr::V6(_))) => {}
+    pub fn send_batch(&mut self, batch: &mut Batch) -> Sent {
+        loop {
+            match batch.send(&self.listeners[0].socket, &mut self.cuts) {
+                Ok(()) => return Sent::Done,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
+                Err(error) if batch.is_empty() => return Sent::Lost(error),
+                // What comes behind it may have better luck.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait), and
+    /// its source. Sockets take turns, so that a flood at one address keeps nothing out at another.
+    #[must_use]
+    pub fn receive(&mut self) -> Option<(SocketAddrV4, &[u8])> {
+        while !self.arrived.is_there() {
+            let index = self.next_ready()?;
+            let listener = &mut self.listeners[index];
+            match self.arrived.receive(&listener.socket) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Nothing more, or word of an earlier datagram's misfortune: either way the next
                 // wait tells if there is something.
                 Err(_) => listener.is_ready = false,
+                Ok(()) => {}
             }
         }
-        None
+        self.arrived.next()
     }
 
     /// Bytes that the system keeps for datagrams that have arrived.
@@ -177,6 +198,11 @@ impl Endpoint {
         SockRef::from(&self.listeners[0].socket)
             .recv_buffer_size()
             .unwrap_or(0)
+    }
+
+    /// Whether something has arrived that was not taken yet, though the system has handed it over.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.arrived.is_there()
     }
 
     pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -197,7 +223,7 @@ impl Endpoint {
     }
 
     /// The listener whose turn it is of those that may have a datagram.
-    fn next_ready(&mut self) -> Option<&mut Listener> {
+    fn next_ready(&mut self) -> Option<usize> {
         let (earlier, later) = self.listeners.split_at(self.next.min(self.listeners.len()));
         let is_ready = |listener: &Listener| listener.is_ready;
         let index = match later.iter().position(is_ready) {
@@ -205,7 +231,7 @@ impl Endpoint {
             None => earlier.iter().position(is_ready)?,
         };
         self.next = index + 1;
-        self.listeners.get_mut(index)
+        Some(index)
     }
 
     fn is_listening(&self, address: Ipv4Addr) -> bool {
@@ -252,7 +278,9 @@ impl Endpoint {
         }
         set_buffers(&socket, self.sizes);
         bind(&socket, SocketAddrV4::new(address, self.port))?;
-        Ok(socket.into())
+        let socket = socket.into();
+        Arrived::enable(&socket);
+        Ok(socket)
     }
 
     fn bind_error(&self, address: Ipv4Addr, source: io::Error) -> EndpointError {
@@ -364,11 +392,9 @@ mod tests {
         let now = Clock::start().now();
         let wake = Wake::At(now + Duration::from_secs(5));
         wait(&mut to, &[], false, now, wake).unwrap();
-        let mut buffer = [0; 100];
         let source = SocketAddrV4::new(Ipv4Addr::LOCALHOST, from.port);
-        assert_eq!(to.receive(&mut buffer), Some((source, 11)));
-        assert_eq!(&buffer[..11], b"headpayload");
-        assert_eq!(to.receive(&mut buffer), None);
+        assert_eq!(to.receive(), Some((source, &b"headpayload"[..])));
+        assert_eq!(to.receive(), None);
     }
 
     #[test]
@@ -392,12 +418,11 @@ mod tests {
 
     /// Waits for a datagram.
     fn receive_one(endpoint: &mut Endpoint) -> Option<Vec<u8>> {
-        let mut buffer = [0; 100];
         let now = Clock::start().now();
         let wake = Wake::At(now + Duration::from_secs(5));
         wait(endpoint, &[], false, now, wake).unwrap();
-        let (_, len) = endpoint.receive(&mut buffer)?;
-        Some(buffer[..len].to_vec())
+        let (_, datagram) = endpoint.receive()?;
+        Some(datagram.to_vec())
     }
 
     #[test]
@@ -448,7 +473,7 @@ mod tests {
         let destination = SocketAddrV4::new(group(39), to.port);
         assert!(matches!(from.send(destination, &parts), Sent::Done));
         assert_eq!(receive_one(&mut to).as_deref(), Some(&b"text"[..]));
-        assert_eq!(to.receive(&mut [0; 100]), None);
+        assert_eq!(to.receive(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod clock;
 mod console;
 mod endpoint;
@@ -25,6 +26,7 @@ mod throttle;
 pub mod values;
 mod wait;
 
+pub use batch::Batch;
 pub use clock::Clock;
 pub use console::{Command, Console, ConsoleError, Operator, Signal};
 pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};

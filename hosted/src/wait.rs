@@ -46,6 +46,7 @@ pub fn wait(
     wake: Wake,
 ) -> io::Result<()> {
     let timeout = match wake {
+        _ if endpoint.has_arrived() => Some(Duration::ZERO),
         Wake::Now => Some(Duration::ZERO),
         Wake::At(at) => Some(at.since(now)),
         Wake::Never => None,

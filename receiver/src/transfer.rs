@@ -215,17 +215,17 @@ impl Transfer<'_> {
         operator: &mut dyn Operator,
         observer: &mut dyn Observer,
     ) -> Result<Ending, ReceiveError> {
-        let mut buffer = vec![0; usize::from(u16::MAX)];
+        let mut message = [0; MAX_CONTROL_LEN];
         loop {
             let now = self.clock.now();
             // What has arrived goes first: after a long write it is word from a sender that would
             // otherwise count as silent.
-            let is_drained = self.receive_burst(now, &mut buffer);
+            let is_drained = self.receive_burst(now);
             self.engine.handle_timeout(now);
             self.obey(now, operator);
             self.waker.rearm();
             let is_busy = self.engine.work(now);
-            self.transmit(&mut buffer);
+            self.transmit(&mut message);
             if let Some(ending) = self.tell_events(now, operator, observer) {
                 return Ok(ending);
             }
@@ -248,12 +248,12 @@ impl Transfer<'_> {
     }
 
     /// Takes what has arrived; false if there may be more.
-    fn receive_burst(&mut self, now: Instant, buffer: &mut [u8]) -> bool {
+    fn receive_burst(&mut self, now: Instant) -> bool {
         for _ in 0..BURST {
-            let Some((from, len)) = self.endpoint.receive(buffer) else {
+            let Some((from, datagram)) = self.endpoint.receive() else {
                 return true;
             };
-            self.engine.handle_datagram(now, from, &buffer[..len]);
+            self.engine.handle_datagram(now, from, datagram);
         }
         false
     }
@@ -274,8 +274,7 @@ impl Transfer<'_> {
 
     /// Sends what is to be sent. What finds no room is lost, as any datagram may be: the sender
     /// asks again.
-    fn transmit(&mut self, buffer: &mut [u8]) {
-        let message = &mut buffer[..MAX_CONTROL_LEN];
+    fn transmit(&mut self, message: &mut [u8]) {
         while let Some(transmit) = self.engine.poll_transmit(message) {
             let parts = [IoSlice::new(&message[..transmit.len])];
             match self.endpoint.send(transmit.destination, &parts) {

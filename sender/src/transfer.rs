@@ -3,13 +3,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use ironcast_hosted::{
-    BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal, Wake,
-    wait,
+    Batch, BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal,
+    Wake, wait,
 };
 use ironcast_proto::sender::{Config, Event, Outcome, Reported, Sender, Stats, Transmit};
 use ironcast_proto::time::Instant;
@@ -21,7 +21,7 @@ use crate::results::{MachineResult, Machines};
 use crate::source::Source;
 
 /// Datagrams sent between looks at what has arrived. An answer waits for no more than these.
-const BURST: usize = 32;
+const BURST: usize = 64;
 
 /// Datagrams taken at a time: an answer of each receiver. So a flood of them stops nothing else.
 const ANSWER_BURST: usize = 1024;
@@ -196,6 +196,7 @@ pub fn send(
         started: None,
         header: [0; MAX_CONTROL_LEN],
         pending: None,
+        batch: Batch::default(),
     };
     let ending = transfer.run(operator, observer)?;
     let progress = transfer.progress(transfer.clock.now());
@@ -226,8 +227,10 @@ struct Transfer {
     started: Option<Instant>,
     /// Message that was made last, but for its image bytes.
     header: [u8; MAX_CONTROL_LEN],
-    /// What is to be done with it, if there was no room to send it.
+    /// What is to be done with it, if there was no room for it.
     pending: Option<Transmit>,
+    /// Messages that are to be sent together.
+    batch: Batch,
 }
 
 /// What a burst of sending came to.
@@ -247,7 +250,6 @@ impl Transfer {
         operator: &mut dyn Operator,
         observer: &mut dyn Observer,
     ) -> Result<Ending, SendError> {
-        let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
             let now = self.clock.now();
             self.machine.handle_timeout(now);
@@ -276,7 +278,7 @@ impl Transfer {
             }
             self.wait(burst, operator, observer)
                 .map_err(SendError::Wait)?;
-            self.receive(&mut buffer, observer);
+            self.receive(observer);
         }
     }
 
@@ -300,27 +302,46 @@ impl Transfer {
                 Some(pending) => pending,
                 None => match self.machine.poll_transmit(now, &mut self.header) {
                     Some(transmit) => transmit,
-                    None => return Burst::Done,
+                    None if self.send_batch(observer) => return Burst::Done,
+                    None => return Burst::Blocked,
                 },
             };
-            let payload = match (transmit.fec, &self.encoder) {
-                (Some(block), Some(encoder)) => encoder.block(block),
-                _ => self.source.block(transmit.payload.clone()),
-            };
-            let parts = [
-                IoSlice::new(&self.header[..transmit.len]),
-                IoSlice::new(payload),
-            ];
-            match self.endpoint.send(transmit.destination, &parts) {
-                Sent::Done => {}
-                Sent::Blocked => {
-                    self.pending = Some(transmit);
+            if !self.gather(&transmit) {
+                self.pending = Some(transmit);
+                if !self.send_batch(observer) {
                     return Burst::Blocked;
                 }
-                Sent::Lost(error) => observer.lost(transmit.destination, &error),
             }
         }
-        Burst::Cut
+        match self.send_batch(observer) {
+            true => Burst::Cut,
+            false => Burst::Blocked,
+        }
+    }
+
+    /// Adds a message to the batch; false if that has to be sent first.
+    fn gather(&mut self, transmit: &Transmit) -> bool {
+        let payload = match (transmit.fec, &self.encoder) {
+            (Some(block), Some(encoder)) => encoder.block(block),
+            _ => self.source.block(transmit.payload.clone()),
+        };
+        let parts = [&self.header[..transmit.len], payload];
+        self.batch.push(transmit.destination, &parts)
+    }
+
+    /// Sends the batch; false if the system has no room now.
+    fn send_batch(&mut self, observer: &mut dyn Observer) -> bool {
+        let Some(destination) = self.batch.destination() else {
+            return true;
+        };
+        match self.endpoint.send_batch(&mut self.batch) {
+            Sent::Done => true,
+            Sent::Blocked => false,
+            Sent::Lost(error) => {
+                observer.lost(destination, &error);
+                true
+            }
+        }
     }
 
     /// Passes the machine's events on; the outcome, if it has ended.
@@ -371,13 +392,13 @@ impl Transfer {
         Ok(())
     }
 
-    fn receive(&mut self, buffer: &mut [u8], observer: &mut dyn Observer) {
+    fn receive(&mut self, observer: &mut dyn Observer) {
         let now = self.clock.now();
         for _ in 0..ANSWER_BURST {
-            let Some((from, len)) = self.endpoint.receive(buffer) else {
+            let Some((from, datagram)) = self.endpoint.receive() else {
                 return;
             };
-            let reported = self.machine.handle_datagram(now, from, &buffer[..len]);
+            let reported = self.machine.handle_datagram(now, from, datagram);
             if let Some(reported) = reported
                 && self.machines.report(&reported)
             {

@@ -105,7 +105,8 @@ impl Lab {
     }
 
     /// Adds a host with an address out of its /24 network, whose multicast goes out of
-    /// [`INTERFACE`].
+    /// [`INTERFACE`]. Its link carries datagrams one by one, as a cable does: what a program hands
+    /// over in one piece would otherwise be lost and counted in one piece.
     ///
     /// # Errors
     /// [`LabError::Wrong`] if `address` is none, [`LabError::Failed`] if `ip` refuses.
@@ -129,7 +130,7 @@ impl Lab {
             &format!(
                 "ip link set lo up
                  ip addr add {address}/24 brd + dev {INTERFACE}
-                 ip link set {INTERFACE} up
+                 ip link set {INTERFACE} up gso_max_segs 1
                  ip route add 224.0.0.0/4 dev {INTERFACE}"
             ),
         )?;
