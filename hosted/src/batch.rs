@@ -3,7 +3,8 @@
 //! Linux cuts one long buffer into datagrams of one length (`UDP_SEGMENT`), and gives those that
 //! arrive in a row together again (`UDP_GRO`). Where it does not, each datagram has its own call.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 
@@ -14,8 +15,8 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt,
 };
 
-/// Bytes of the longest datagram, and of all that one call takes or gives.
-pub(crate) const MOST_BYTES: usize = 65_507;
+/// Bytes of the longest datagram, and of all that one call takes.
+const MOST_BYTES: usize = 65_507;
 
 /// The most datagrams that every system with `UDP_SEGMENT` takes at once.
 const MOST_DATAGRAMS: usize = 64;
@@ -30,8 +31,6 @@ pub struct Batch {
     length: usize,
     /// Bytes that the system has taken.
     sent: usize,
-    /// Whether nothing fits behind the last one.
-    is_closed: bool,
 }
 
 impl Batch {
@@ -41,25 +40,24 @@ impl Batch {
     pub fn push(&mut self, destination: SocketAddrV4, parts: &[&[u8]]) -> bool {
         let len = parts.iter().map(|part| part.len()).sum();
         if self.is_empty() {
-            self.clear();
             self.destination = Some(destination);
             self.length = len;
-        } else {
-            let is_full = self.bytes.len() + len > MOST_BYTES
-                || self.bytes.len() / self.length.max(1) >= MOST_DATAGRAMS;
-            if self.is_closed
-                || is_full
-                || self.destination != Some(destination)
-                || len > self.length
-            {
-                return false;
-            }
+        } else if self.destination != Some(destination) || !self.takes(len) {
+            return false;
         }
-        self.is_closed = len < self.length || len == 0;
         parts
             .iter()
             .for_each(|part| self.bytes.extend_from_slice(part));
         true
+    }
+
+    /// Whether a datagram of `len` bytes can follow the last one, which is no shorter than the
+    /// first.
+    fn takes(&self, len: usize) -> bool {
+        let is_open = len > 0 && self.bytes.len().is_multiple_of(self.length);
+        let has_room =
+            self.bytes.len() + len <= MOST_BYTES && self.bytes.len() < MOST_DATAGRAMS * self.length;
+        is_open && has_room && len <= self.length
     }
 
     /// Whether there is nothing to be sent.
@@ -68,79 +66,53 @@ impl Batch {
         self.destination.is_none()
     }
 
-    /// Whether there is room for another datagram like the last one.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        !self.is_closed && self.bytes.len() + self.length <= MOST_BYTES
-    }
-
     /// The destination, unless it is empty.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddrV4> {
         self.destination
     }
 
-    /// Has `socket` take what it can, in calls of many datagrams as long as `cuts` says that the
-    /// system does that. An error is that of one call; what it was about is lost.
-    pub(crate) fn send(&mut self, socket: &UdpSocket, cuts: &mut bool) -> io::Result<()> {
-        let Some(destination) = self.destination else {
-            return Ok(());
-        };
-        let address = SockaddrIn::from(destination);
-        loop {
-            let rest = &self.bytes[self.sent..];
-            let is_one = rest.len() <= self.length;
-            let taken = if is_one || !*cuts {
-                self.length.min(rest.len())
-            } else {
-                rest.len()
-            };
-            // Datagrams are shorter than 65,536 bytes.
-            let length = self.length as u16;
-            let cut = [ControlMessage::UdpGsoSegments(&length)];
-            let control = if taken > self.length {
-                cut.as_slice()
-            } else {
-                &[]
-            };
-            let parts = [IoSlice::new(&rest[..taken])];
-            match sendmsg(
-                socket.as_raw_fd(),
-                &parts,
-                control,
-                MsgFlags::empty(),
-                Some(&address),
-            ) {
-                Ok(_) => self.sent += taken,
-                Err(Errno::EINTR) => continue,
-                Err(Errno::EAGAIN) => return Err(ErrorKind::WouldBlock.into()),
-                // It can't cut: not at all, or not over this interface, or not datagrams of this
-                // length.
-                Err(_) if taken > self.length => {
-                    *cuts = false;
-                    continue;
-                }
-                Err(error) => {
-                    self.sent += taken;
-                    if self.sent >= self.bytes.len() {
-                        self.clear();
-                    }
-                    return Err(error.into());
-                }
-            }
-            if self.sent >= self.bytes.len() {
-                self.clear();
+    /// Has `socket` take the next datagrams in one call, or only one of them if `cuts` says that
+    /// the system does not cut. An error is that of the call; what it was about is lost, unless
+    /// that is [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`Interrupted`](io::ErrorKind::Interrupted).
+    pub(crate) fn send_next(&mut self, socket: &UdpSocket, cuts: &mut bool) -> io::Result<()> {
+        let rest = self.bytes.get(self.sent..).unwrap_or_default();
+        let one = rest.len().min(self.length);
+        let len = if *cuts { rest.len() } else { one };
+        // Datagrams are shorter than 65,536 bytes.
+        let length = self.length as u16;
+        let cut = [ControlMessage::UdpGsoSegments(&length)];
+        let sent = sendmsg(
+            socket.as_raw_fd(),
+            &[IoSlice::new(&rest[..len])],
+            if len > one { &cut } else { &[] },
+            MsgFlags::empty(),
+            self.destination.map(SockaddrIn::from).as_ref(),
+        );
+        match sent {
+            Err(error @ (Errno::EINTR | Errno::EAGAIN)) => return Err(error.into()),
+            // It can't cut: not at all, or not over this interface, or not datagrams of this
+            // length.
+            Err(_) if len > one => {
+                *cuts = false;
                 return Ok(());
             }
+            Ok(_) | Err(_) => self.sent += len,
         }
+        if self.sent >= self.bytes.len() {
+            self.clear();
+        }
+        sent.map(drop).map_err(io::Error::from)
     }
 
+    /// Forgets everything but the memory.
     fn clear(&mut self) {
-        self.destination = None;
         self.bytes.clear();
-        self.length = 0;
-        self.sent = 0;
-        self.is_closed = false;
+        *self = Self {
+            bytes: mem::take(&mut self.bytes),
+            ..Self::default()
+        };
     }
 }
 
@@ -214,5 +186,105 @@ impl Arrived {
         self.end = message.bytes;
         self.length = length.max(1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn address(port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// What `batch` comes to at a socket that takes datagrams together.
+    fn sent(batch: impl FnOnce(SocketAddrV4) -> Batch, mut cuts: bool) -> Vec<Vec<u8>> {
+        let [from, to] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        Arrived::enable(&to);
+        to.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut batch = batch(address(to.local_addr().unwrap().port()));
+        let mut left = batch.bytes.len();
+        while !batch.is_empty() {
+            batch.send_next(&from, &mut cuts).unwrap();
+        }
+        let mut datagrams = Vec::new();
+        let mut arrived = Arrived::default();
+        while left > 0 {
+            arrived.receive(&to).unwrap();
+            while let Some((source, datagram)) = arrived.next() {
+                assert_eq!(source.port(), from.local_addr().unwrap().port());
+                left -= datagram.len();
+                datagrams.push(datagram.to_vec());
+            }
+        }
+        datagrams
+    }
+
+    /// `count` datagrams of 1000 bytes and a shorter one.
+    fn with_a_short_end(to: SocketAddrV4, count: u8) -> Batch {
+        let mut batch = Batch::default();
+        for number in 0..count {
+            assert!(batch.push(to, &[&[number; 16], &[number; 984]]));
+        }
+        assert!(batch.push(to, &[b"end"]));
+        batch
+    }
+
+    #[test]
+    fn datagrams_arrive_as_they_were_whether_the_system_cuts_or_not() {
+        let whole: Vec<Vec<u8>> = (0..20).map(|number| vec![number; 1000]).collect();
+        for cuts in [true, false] {
+            let datagrams = sent(|to| with_a_short_end(to, 20), cuts);
+            assert_eq!(datagrams[..20], whole[..], "cuts: {cuts}");
+            assert_eq!(datagrams[20..], [b"end".to_vec()], "cuts: {cuts}");
+        }
+    }
+
+    #[test]
+    fn what_the_system_does_not_cut_goes_one_by_one() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = address(socket.local_addr().unwrap().port());
+        let mut batch = with_a_short_end(to, 3);
+        // A length that contradicts the bytes: the system refuses to cut so many.
+        batch.length = 1;
+        let mut cuts = true;
+        batch.send_next(&socket, &mut cuts).unwrap();
+        assert!(!cuts && batch.sent == 0);
+        batch.send_next(&socket, &mut cuts).unwrap();
+        assert_eq!(batch.sent, 1);
+    }
+
+    #[test]
+    fn nothing_follows_a_shorter_datagram_or_goes_elsewhere_or_is_longer() {
+        let mut batch = Batch::default();
+        assert!(batch.push(address(1), &[b"1234"]));
+        assert!(!batch.push(address(2), &[b"1234"]), "elsewhere");
+        assert!(!batch.push(address(1), &[b"12345"]), "longer");
+        assert!(!batch.push(address(1), &[]), "empty");
+        assert!(batch.push(address(1), &[b"12"]));
+        assert!(!batch.push(address(1), &[b"12"]), "behind a shorter one");
+        assert_eq!(batch.bytes, b"123412");
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_what_every_system_takes() {
+        for (len, most) in [(1, 64), (1472, 44), (60_000, 1), (MOST_BYTES, 1)] {
+            let mut batch = Batch::default();
+            let datagram = vec![0; len];
+            let count = (0..100)
+                .take_while(|_| batch.push(address(1), &[&datagram]))
+                .count();
+            assert_eq!(count, most, "of {len} bytes");
+        }
+    }
+
+    #[test]
+    fn an_empty_datagram_goes_alone() {
+        let mut batch = Batch::default();
+        assert!(batch.push(address(1), &[]));
+        assert!(!batch.push(address(1), &[]) && !batch.push(address(1), &[b"1"]));
     }
 }

@@ -161,17 +161,20 @@ impl Endpoint {
     }
 
     /// Sends the batch without waiting. It is empty then, unless it is [`Sent::Blocked`].
+    /// [`Sent::Lost`] tells of the last datagrams only: those that come behind a misfortune may
+    /// have better luck.
     #[must_use]
     pub fn send_batch(&mut self, batch: &mut Batch) -> Sent {
-        loop {
-            match batch.send(&self.listeners[0].socket, &mut self.cuts) {
-                Ok(()) => return Sent::Done,
+        let mut sent = Sent::Done;
+        while !batch.is_empty() {
+            sent = match batch.send_next(&self.listeners[0].socket, &mut self.cuts) {
+                Ok(()) => Sent::Done,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
-                Err(error) if batch.is_empty() => return Sent::Lost(error),
-                // What comes behind it may have better luck.
-                Err(_) => {}
-            }
+                Err(error) => Sent::Lost(error),
+            };
         }
+        sent
     }
 
     /// Takes the next of the datagrams that have arrived as of the last [`wait`](crate::wait), and

@@ -297,14 +297,13 @@ impl Transfer {
 
     /// Sends until there is nothing more to send, or for a while.
     fn send_burst(&mut self, now: Instant, observer: &mut dyn Observer) -> Burst {
+        let mut burst = Burst::Cut;
         for _ in 0..BURST {
-            let transmit = match self.pending.take() {
-                Some(pending) => pending,
-                None => match self.machine.poll_transmit(now, &mut self.header) {
-                    Some(transmit) => transmit,
-                    None if self.send_batch(observer) => return Burst::Done,
-                    None => return Burst::Blocked,
-                },
+            let next = self.pending.take();
+            let next = next.or_else(|| self.machine.poll_transmit(now, &mut self.header));
+            let Some(transmit) = next else {
+                burst = Burst::Done;
+                break;
             };
             if !self.gather(&transmit) {
                 self.pending = Some(transmit);
@@ -314,7 +313,7 @@ impl Transfer {
             }
         }
         match self.send_batch(observer) {
-            true => Burst::Cut,
+            true => burst,
             false => Burst::Blocked,
         }
     }
