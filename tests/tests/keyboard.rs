@@ -14,6 +14,10 @@ use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// A key that no name of a file or host in the output has, so that it would stand there only if it
+/// was shown.
+const UNSEEN: &str = "~";
+
 /// The number that the shell told on a line `job=...`.
 fn job(shell: &Running) -> Option<u32> {
     let log = shell.log();
@@ -134,13 +138,13 @@ fn a_key_alone_starts_it_unseen_and_the_terminal_is_as_before() -> Result<(), La
     for is_sender in [true, false] {
         let script = "$program; echo after; stty -a; echo after done";
         let mut terminal = Terminal::start(is_sender, "sh", script)?;
-        terminal.press("Q");
+        terminal.press(UNSEEN);
         terminal.demand_by_lines("after")?;
         terminal.other.wait_success(LIMIT)?;
         let log = terminal.shell.log();
         let (before, _) = log.split_once("after").unwrap();
         assert!(before.contains("Transfer complete"), "{log}");
-        assert!(!before.contains('Q'), "{log}");
+        assert!(!before.contains(UNSEEN), "{log}");
     }
     Ok(())
 }
@@ -168,7 +172,7 @@ fn while_it_is_stopped_the_terminal_is_as_before_and_then_a_key_starts_it() -> R
     terminal.press("\x1a");
     terminal.demand_by_lines("stopped")?;
     thread::sleep(Duration::from_secs(1));
-    terminal.press("Q");
+    terminal.press(UNSEEN);
     terminal.demand_by_lines("after")?;
     terminal.other.wait_success(LIMIT)?;
     let log = terminal.shell.log();
@@ -180,12 +184,12 @@ fn while_it_is_stopped_the_terminal_is_as_before_and_then_a_key_starts_it() -> R
 #[test]
 fn each_transfer_of_a_daemon_at_a_terminal_is_started_by_a_key() -> Result<(), LabError> {
     let mut terminal = Terminal::start(true, "sh", "$program -D")?;
-    terminal.press("Q");
+    terminal.press(UNSEEN);
     terminal.other.wait_success(LIMIT)?;
     let again = Program::receiver(Ours)?.file(&terminal.folder.path().join("again"));
     let mut again = again.start(&terminal.hosts[1], "again", terminal.folder.path())?;
     again.wait_for("Connected", LIMIT)?;
-    terminal.press("Q");
+    terminal.press(UNSEEN);
     again.wait_success(LIMIT)?;
     // Ctrl-C.
     terminal.press("\x03");
