@@ -77,8 +77,8 @@ impl RateFinder {
         self.limit
     }
 
-    /// Takes in a slice of blocks of `block_size` bytes that was settled at `now`, when slice `next`
-    /// was the next to be cut.
+    /// Takes in a slice of blocks of `block_size` bytes that was settled at `now`, when slice
+    /// `next` was the next to be cut.
     pub(super) fn learn(&mut self, now: Instant, slice: Settled, block_size: u16, next: u32) {
         if slice.number < self.from || slice.number == 0 {
             // The first slice's time is that in which receivers joined.

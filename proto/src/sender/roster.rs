@@ -63,8 +63,8 @@ impl Roster {
     }
 
     /// Takes a receiver in, or back in; its number, or `None` if there is no place. Only before the
-    /// transfer starts: later, numbers must stay whose they are. `receive_buffer` is what it says of
-    /// its socket buffer, in bytes; 0 if it does not know.
+    /// transfer starts: later, numbers must stay whose they are. `receive_buffer` is what it says
+    /// of its socket buffer, in bytes; 0 if it does not know.
     pub(super) fn admit(&mut self, address: SocketAddrV4, receive_buffer: u32) -> Option<u16> {
         if let Some(number) = self.number(address) {
             if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
