@@ -83,6 +83,13 @@ impl Clock {
         self.at(ticks())
     }
 
+    /// How many microseconds that many ticks of the processor's counter take.
+    pub(crate) fn micros_of(&self, ticks: u64) -> u64 {
+        let per_second = self.rate.get().ticks_per_second;
+        let micros = u128::from(ticks) * 1_000_000 / u128::from(per_second);
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    }
+
     /// Does a step of measuring the counter's speed against the calendar clock. To be called often
     /// while nothing urgent goes on; some firmwares take milliseconds to read their calendar clock.
     pub(crate) fn refine(&self) {

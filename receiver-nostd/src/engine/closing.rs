@@ -83,6 +83,11 @@ impl Closing {
         self.is_verified
     }
 
+    /// Whether what was given to the disk is safe on it.
+    pub(super) fn is_flushed(&self) -> bool {
+        !matches!(self.stage, Stage::Flush)
+    }
+
     pub(super) fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
     }

@@ -138,6 +138,8 @@ pub struct Progress {
     pub received: u64,
     /// Bytes of the image that were given to the disk.
     pub written: u64,
+    /// Whether all of them are safe on the disk, if not proved yet.
+    pub is_flushed: bool,
     /// Bytes of it that were read back and found equal.
     pub verified: u64,
     /// Stream bytes that wait in memory for the disk.
@@ -322,6 +324,12 @@ impl<'m, D: Disk> Engine<'m, D> {
         true
     }
 
+    /// Whether what [`work`](Self::work) did last was to decode, and to hash what came out of it.
+    #[must_use]
+    pub fn has_decoded(&self) -> bool {
+        self.pipeline.has_decoded()
+    }
+
     /// Tells who this machine is, for the sender.
     pub fn identify(&mut self, identity: Identity) {
         self.receiver.identify(identity);
@@ -384,6 +392,7 @@ impl<'m, D: Disk> Engine<'m, D> {
         Progress {
             received: self.arrived,
             written: self.pipeline.written(),
+            is_flushed: self.pipeline.is_flushed(),
             verified: self.pipeline.verified(),
             waiting: self.arrived.saturating_sub(self.pipeline.consumed()),
             total: self.total,

@@ -58,6 +58,8 @@ pub(super) struct Pipeline<'m, D: Disk> {
     /// Whether all bytes were given to the disk.
     is_closing: bool,
     finished: bool,
+    /// Whether the last step decoded something.
+    has_decoded: bool,
 }
 
 /// How much of the stream is in the ring.
@@ -118,6 +120,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             is_busy: false,
             is_closing: false,
             finished: false,
+            has_decoded: false,
         }
     }
 
@@ -172,6 +175,16 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.is_busy
     }
 
+    /// Whether all that was written is safe on the disk.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.writer.is_flushed()
+    }
+
+    /// Whether the last step decoded something.
+    pub(super) fn has_decoded(&self) -> bool {
+        self.has_decoded
+    }
+
     /// Whether the whole image is on the disk, safe and proved.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
@@ -205,6 +218,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         let Some(format) = self.recognize(arrived)? else {
             return Ok(false);
         };
+        self.has_decoded = false;
         let is_ready = self.writer.is_ready()?;
         self.is_busy = !is_ready;
         let moved = match format {
@@ -281,7 +295,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             .decode(input)
             .map_err(|source| Error::Decode { offset, source })?;
         self.consumed += decoded.consumed as u64;
-        Ok(decoded.consumed + decoded.produced > 0)
+        self.has_decoded = decoded.consumed + decoded.produced > 0;
+        Ok(self.has_decoded)
     }
 
     /// Writes what was decoded, if the buffer is full.

@@ -77,6 +77,11 @@ impl<D: Disk> Writer<D> {
         self.closing.is_verified()
     }
 
+    /// Whether all that was written before the end is safe on the disk.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.closing.is_flushed()
+    }
+
     /// What became of the image's partition table.
     pub(super) fn table(&self) -> TableState {
         self.closing.table()
