@@ -40,9 +40,9 @@ fn p1_what_a_disk_keeps_wrong_is_found_where_it_is() {
 }
 
 #[test]
-fn p1_what_no_checksum_sees_is_found_by_the_hash() {
+fn p1_what_no_crc_sees_is_found_where_it_is() {
     let image = image(5 * WRITE_SIZE + 77);
-    let (start, end) = (0, image.len() as u64);
+    let (start, end) = (2 * WRITE, 3 * WRITE);
     let disk = TestDisk::with_capacity(8 << 20).failing(Fault::Forge(2 * WRITE + 9));
     let (error, _) = fail(&image, defaults(), &disk);
     assert_eq!(error, Error::Differs { start, end });

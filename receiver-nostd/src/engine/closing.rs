@@ -5,8 +5,6 @@
 //! one that lost its power before has zeros where a machine looks first. It goes in steps of one
 //! read or write, so that the network is served in between.
 
-use blake3::Hash;
-
 use super::checksums::{Checksums, ReadBack};
 use super::device::Device;
 use super::options::{DiskOptions, TableState};
@@ -22,7 +20,6 @@ pub(super) struct Given {
     pub(super) len: u64,
     /// The first of them, if they are not on the disk yet.
     pub(super) start: Option<[u8; START_LEN]>,
-    pub(super) checksums: Checksums,
 }
 
 #[derive(Debug)]
@@ -92,13 +89,13 @@ impl Closing {
         matches!(self.stage, Stage::Done)
     }
 
-    /// Does the next step; false if the disk has no time for it. What was given to the disk has the
-    /// hash `hash`.
+    /// Does the next step; false if the disk has no time for it. After the flush `sums` have to be
+    /// those of all that was given to the disk.
     pub(super) fn step<D: Disk>(
         &mut self,
         device: &mut Device<D>,
         given: &mut Given,
-        hash: Hash,
+        sums: &Checksums,
         scratch: &mut [u8],
     ) -> Result<bool, Error<D::Error>> {
         if !device.is_ready(0, given.len)? {
@@ -111,11 +108,10 @@ impl Closing {
                 false => return Ok(false),
             },
             Stage::ReadBack(back) => {
-                if read_back(back, device, given, scratch)? {
+                if read_back(back, device, given, sums, scratch)? {
                     self.verified = back.position();
                     return Ok(true);
                 }
-                back.finish(hash).map_err(differs)?;
                 self.is_verified = true;
                 Stage::Look
             }
@@ -168,6 +164,7 @@ fn read_back<D: Disk>(
     back: &mut ReadBack,
     device: &mut Device<D>,
     given: &Given,
+    sums: &Checksums,
     scratch: &mut [u8],
 ) -> Result<bool, Error<D::Error>> {
     let left = given.len - back.position();
@@ -183,13 +180,9 @@ fn read_back<D: Disk>(
     {
         *place = *start;
     }
-    back.update(&given.checksums, piece).map_err(differs)?;
-    Ok(true)
-}
-
-fn differs<E>(range: core::ops::Range<u64>) -> Error<E> {
-    Error::Differs {
+    back.update(sums, piece).map_err(|range| Error::Differs {
         start: range.start,
         end: range.end,
-    }
+    })?;
+    Ok(true)
 }

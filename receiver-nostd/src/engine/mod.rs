@@ -181,6 +181,8 @@ pub struct Engine<'m, D: Disk> {
     events: Deque<receiver::Event, 8>,
     /// Value of [`Stats::no_room`] when there was nothing left to do for the room.
     no_room: u64,
+    /// Whether a datagram has come since the last work.
+    is_busy: bool,
 }
 
 /// How the machine ended.
@@ -219,11 +221,13 @@ impl<'m, D: Disk> Engine<'m, D> {
             outcome: Outcome::Open,
             events: Deque::new(),
             no_room: 0,
+            is_busy: false,
         })
     }
 
     /// Takes a datagram that arrived at the receiver's port. A block in it is copied at once.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+        self.is_busy = true;
         if let Some(block) = self.receiver.handle_datagram(now, from, datagram)
             && !self.has_failed()
         {
@@ -300,6 +304,7 @@ impl<'m, D: Disk> Engine<'m, D> {
             upto: self.arrived,
             is_all: self.total == Some(self.arrived),
             is_pressed: no_room > self.no_room || self.receiver.is_short_of_room(),
+            is_busy: core::mem::take(&mut self.is_busy),
         };
         match self.pipeline.step(arrived) {
             Ok(false) => {
@@ -309,7 +314,7 @@ impl<'m, D: Disk> Engine<'m, D> {
                 return false;
             }
             Ok(true) => {
-                self.receiver.release(self.pipeline.consumed());
+                self.receiver.release(self.pipeline.released());
                 // A dry run gives the disk everything, and nothing stays.
                 if !self.pipeline.disk().is_dry_run() {
                     self.receiver.set_written(self.pipeline.written());
