@@ -54,8 +54,8 @@ impl Pages {
 
     /// The memory.
     pub(crate) fn as_slice(&self) -> &[u8] {
-        // SAFETY: the pages are ours until drop. What is in them was left by the firmware, a program
-        // that the compiler knows nothing of: bytes with some value, whichever.
+        // SAFETY: the pages are ours until drop. What is in them was left by the firmware, a
+        // program that the compiler knows nothing of: bytes with some value, whichever.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count * PAGE_SIZE) }
     }
 

@@ -106,7 +106,7 @@ impl<const COUNT: usize> Checksums<COUNT> {
     }
 
     /// The range that has the byte at `offset`.
-    fn range_at(&self, offset: u64) -> Range<u64> {
+    pub(super) fn range_at(&self, offset: u64) -> Range<u64> {
         let start = offset / self.range * self.range;
         start..(start + self.range).min(self.len)
     }
@@ -140,6 +140,24 @@ impl ReadBack {
     /// Bytes that were taken in.
     pub(super) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Takes in the next bytes, which have to be `expected`. Only from the start of a range on, and
+    /// then to its end.
+    ///
+    /// # Errors
+    /// Their range, if they are not.
+    pub(super) fn compare<const COUNT: usize>(
+        &mut self,
+        given: &Checksums<COUNT>,
+        bytes: &[u8],
+        expected: &[u8],
+    ) -> Result<(), Range<u64>> {
+        if bytes != expected {
+            return Err(given.range_at(self.position));
+        }
+        self.position += bytes.len() as u64;
+        Ok(())
     }
 
     /// Takes in the next bytes. They are proved when their range has ended, or all bytes that were

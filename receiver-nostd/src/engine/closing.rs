@@ -8,6 +8,7 @@
 use super::checksums::{Checksums, ReadBack};
 use super::device::Device;
 use super::options::{DiskOptions, TableState};
+use super::ring::Ring;
 use super::table::Fitting;
 use super::{Error, WRITE_SIZE};
 use crate::disk::Disk;
@@ -20,6 +21,14 @@ pub(super) struct Given {
     pub(super) len: u64,
     /// The first of them, if they are not on the disk yet.
     pub(super) start: Option<[u8; START_LEN]>,
+}
+
+/// What tells whether the disk has what it was given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof<'p> {
+    pub(super) sums: &'p Checksums,
+    /// Where the last of its bytes are, the same as on the disk; `None` if they are not kept.
+    pub(super) ring: Option<&'p Ring<'p>>,
 }
 
 #[derive(Debug)]
@@ -89,13 +98,18 @@ impl Closing {
         matches!(self.stage, Stage::Done)
     }
 
-    /// Does the next step; false if the disk has no time for it. After the flush `sums` have to be
-    /// those of all that was given to the disk.
+    /// Whether the next step reads back.
+    pub(super) fn is_reading_back(&self) -> bool {
+        matches!(self.stage, Stage::ReadBack(_))
+    }
+
+    /// Does the next step; false if the disk has no time for it. After the flush `proof` has to be
+    /// that of all that was given to the disk.
     pub(super) fn step<D: Disk>(
         &mut self,
         device: &mut Device<D>,
         given: &mut Given,
-        sums: &Checksums,
+        proof: Proof<'_>,
         scratch: &mut [u8],
     ) -> Result<bool, Error<D::Error>> {
         if !device.is_ready(0, given.len)? {
@@ -108,7 +122,7 @@ impl Closing {
                 false => return Ok(false),
             },
             Stage::ReadBack(back) => {
-                if read_back(back, device, given, sums, scratch)? {
+                if read_back(back, device, given, proof, scratch)? {
                     self.verified = back.position();
                     return Ok(true);
                 }
@@ -164,7 +178,7 @@ fn read_back<D: Disk>(
     back: &mut ReadBack,
     device: &mut Device<D>,
     given: &Given,
-    sums: &Checksums,
+    proof: Proof<'_>,
     scratch: &mut [u8],
 ) -> Result<bool, Error<D::Error>> {
     let left = given.len - back.position();
@@ -180,7 +194,18 @@ fn read_back<D: Disk>(
     {
         *place = *start;
     }
-    back.update(sums, piece).map_err(|range| Error::Differs {
+    let Proof { sums, ring } = proof;
+    let position = back.position();
+    // All of a range is there, or nothing of it counts.
+    let is_kept = |ring: &&Ring<'_>| sums.range_at(position).start + ring.len() >= given.len;
+    let compared = match ring.filter(is_kept) {
+        Some(ring) => {
+            let end = position + piece.len() as u64;
+            back.compare(sums, piece, ring.piece(position, end))
+        }
+        None => back.update(sums, piece),
+    };
+    compared.map_err(|range| Error::Differs {
         start: range.start,
         end: range.end,
     })?;

@@ -60,8 +60,8 @@ pub struct Memory<'m> {
     /// [`WRITE_SIZE`] from its start, and what is read back goes here: align it as the disk needs
     /// it.
     pub ring: &'m mut [u8],
-    /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty
-    /// with [`Decompress::None`].
+    /// For decoded bytes, or for those of a raw image that are read back: [`WRITE_SIZE`], aligned
+    /// as the disk needs it. Unused and perhaps empty with [`Decompress::None`].
     pub write_buffer: &'m mut [u8],
     /// For the decoder of gzip. Unused with [`Decompress::None`].
     pub gzip: Option<&'m mut gzip::Decoder>,

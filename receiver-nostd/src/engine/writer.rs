@@ -5,9 +5,8 @@
 //! start, and not one that starts half a system.
 
 use super::Error;
-use super::checksums::Checksums;
 use super::clearing::Clearing;
-use super::closing::{Closing, Given};
+use super::closing::{Closing, Given, Proof};
 use super::device::Device;
 use super::options::{DiskOptions, Guids, Leftover, OnFailure, TableState};
 use crate::disk::Disk;
@@ -119,17 +118,22 @@ impl<D: Disk> Writer<D> {
 
     /// Does the next step of what is left to do when all bytes were written: makes them safe,
     /// proves them, and makes the disk bootable. False if the disk has no time for it, or nothing
-    /// is left. Once they are [safe](Self::is_flushed), `sums` have to be those of all of them.
+    /// is left. Once they are [safe](Self::is_flushed), `proof` has to be that of all of them.
     pub(super) fn close(
         &mut self,
-        sums: &Checksums,
+        proof: Proof<'_>,
         scratch: &mut [u8],
     ) -> Result<bool, Error<D::Error>> {
         if self.given.len == 0 && !self.options.may_be_empty {
             return Err(Error::Empty);
         }
         self.closing
-            .step(&mut self.device, &mut self.given, sums, scratch)
+            .step(&mut self.device, &mut self.given, proof, scratch)
+    }
+
+    /// Whether the next step of [`close`](Self::close) reads back.
+    pub(super) fn is_reading_back(&self) -> bool {
+        self.closing.is_reading_back()
     }
 
     pub(super) fn is_closed(&self) -> bool {
