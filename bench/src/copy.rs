@@ -10,64 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ironcast_tests::image;
-
-use crate::options::Options;
-use crate::page::Page;
-use crate::plot::{self, Series, Shape, short};
-use crate::table::Table;
-
-/// How many copies are made at once.
-const COPIES: [usize; 3] = [1, 4, 16];
 
 /// Bytes that are read and written at a time.
 const PIECE: usize = 256 << 10;
-
-/// Measures it for each number of copies.
-pub fn run(options: &Options) -> Result<Page> {
-    let mut raw = Table::new(["copies", "bytes", "round", "seconds"]);
-    let mut table = Table::new(["copies", "MiB", "s", "MiB/s each"]);
-    let mut rates = Vec::new();
-    for copies in COPIES {
-        let size = options.image_size(copies as u64 + 1)?;
-        let folder = memory_folder()?;
-        let source = folder.path().join("image");
-        image::write_random(&source, size, 1)?;
-        let mut times = Vec::new();
-        for round in 1..=options.rounds() {
-            let time = copy_time(&source, folder.path(), copies)?.as_secs_f64();
-            raw.row([
-                copies.to_string(),
-                size.to_string(),
-                round.to_string(),
-                format!("{time:.4}"),
-            ]);
-            times.push(time);
-        }
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
-        let mebibytes = (size >> 20) as f64;
-        table.row([
-            copies.to_string(),
-            format!("{mebibytes:.0}"),
-            short(median),
-            short(mebibytes / median),
-        ]);
-        rates.push(Some(mebibytes / median));
-    }
-    let mut page = Page::new("copy", "Copies in memory", raw);
-    page.text("An image in a file in memory is copied to so many files in memory at once.");
-    page.table(table);
-    let places = COPIES.map(|copies| copies.to_string());
-    let series = [Series {
-        name: "each copy".to_owned(),
-        values: rates,
-    }];
-    let title = "Rate of each of so many copies in memory";
-    let svg = plot::draw(Shape::Lines, title, "MiB/s", &places, &series);
-    page.plot("rate", title, svg);
-    Ok(page)
-}
 
 /// A folder in memory, which goes with the value.
 ///

@@ -7,9 +7,11 @@
 
 mod computer;
 mod copy;
+mod lab;
 mod options;
 mod page;
 mod plot;
+mod scale;
 mod table;
 
 use std::process::ExitCode;
@@ -33,14 +35,35 @@ fn main() -> ExitCode {
 /// Runs the parts that are asked for, and writes each one's page when it is done.
 fn run(options: &Options) -> Result<()> {
     let computer = computer::describe();
+    let publish = |page: &Page| {
+        println!("{}", page.markdown(&computer));
+        page.write(&options.output, &computer)
+    };
+    let mut transfers = Vec::new();
     for &part in options.parts() {
         eprintln!("\n=== {part:?}");
-        let page: Page = match part {
-            Part::Copy => copy::run(options),
-        }
-        .with_context(|| format!("part {part:?}"))?;
-        println!("{}", page.markdown(&computer));
-        page.write(&options.output, &computer)?;
+        let page = match part {
+            Part::Memory | Part::Disk | Part::Loss | Part::Mixed | Part::Fec => {
+                let measured = lab::run(part, options).with_context(|| format!("{part:?}"))?;
+                let page = lab::page(part, &measured);
+                transfers.extend(measured);
+                page
+            }
+            Part::Scale => scale::run(options).with_context(|| format!("{part:?}"))?,
+        };
+        publish(&page)?;
     }
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let goals = lab::judge(&transfers);
+    let all = lab::GOALS_OF
+        .iter()
+        .all(|goal| options.parts().any(|part| part == goal));
+    if all {
+        return publish(&goals);
+    }
+    // The page has all goals or stays as it is.
+    println!("{}", goals.markdown(&computer));
     Ok(())
 }

@@ -27,6 +27,11 @@ pub struct Options {
     #[arg(long)]
     pub quick: bool,
 
+    /// Where files on the disk are made, and go again
+    #[arg(long, value_name = "FOLDER",
+          default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench"))]
+    pub disk: PathBuf,
+
     /// Where the pages are written
     #[arg(long, value_name = "FOLDER",
           default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
@@ -36,8 +41,33 @@ pub struct Options {
 /// A part of the benchmarks; each has a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// How long the machine takes to copy the image in memory
-    Copy,
+    /// Transfers without loss from memory to memory, to 1, 4 and 16 receivers
+    Memory,
+    /// Transfers to a file on the disk, and to a loop device with direct I/O
+    Disk,
+    /// Transfers with 1 and 5 % loss
+    Loss,
+    /// Ours to stock and stock to ours
+    Mixed,
+    /// Transfers with forward error correction
+    Fec,
+    /// Many receivers, by simulation
+    Scale,
+}
+
+impl Part {
+    /// What its page's files are called, and the page's title.
+    #[must_use]
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Memory => ("memory", "From memory to memory"),
+            Self::Disk => ("disk", "To disks"),
+            Self::Loss => ("loss", "With loss"),
+            Self::Mixed => ("mixed", "Ours and stock programs together"),
+            Self::Fec => ("fec", "With forward error correction"),
+            Self::Scale => ("scale", "Many receivers, by simulation"),
+        }
+    }
 }
 
 impl Options {
@@ -48,21 +78,41 @@ impl Options {
     }
 
     /// How often each transfer is measured.
+    #[must_use]
     pub fn rounds(&self) -> u32 {
         if self.quick { 1 } else { self.rounds }
     }
 
-    /// Bytes of an image of which `copies` are to be in memory at once: as many as are asked for,
-    /// if they take no more than half of the memory.
+    /// The largest image, in MiB.
+    #[must_use]
+    pub fn mebibytes(&self) -> u64 {
+        if self.quick { 64 } else { self.size }
+    }
+
+    /// Bytes of an image of which `copies` are to be in memory at once: `mebibytes`, or as many as
+    /// take no more than half of the memory.
     ///
     /// Fails if the system does not say how much memory there is.
-    pub fn image_size(&self, copies: u64) -> Result<u64> {
-        let wanted = if self.quick { 64 } else { self.size } << 20;
+    pub fn fitting(&self, mebibytes: u64, copies: u64) -> Result<u64> {
         let memory = crate::computer::memory().context("the system tells of no memory")?;
-        let mut size = wanted;
-        while size * copies > memory / 2 && size > 1 << 20 {
+        let mut size = mebibytes.max(1);
+        while (size << 20) * copies > memory / 2 && size > 1 {
             size /= 2;
         }
-        Ok(size)
+        Ok(size << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_fits_in_memory_as_often_as_it_has_to() {
+        let options = Options::parse_from(["bench", "--size", "1024"]);
+        let memory = crate::computer::memory().unwrap();
+        assert_eq!(options.fitting(1, 1).unwrap(), 1 << 20);
+        let size = options.fitting(memory >> 20, 3).unwrap();
+        assert!(size * 3 <= memory / 2 && size * 6 > memory / 2 - (6 << 20));
     }
 }

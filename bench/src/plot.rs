@@ -28,10 +28,6 @@ pub struct Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Bars side by side at each place.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the parts that compare programs draw them")
-    )]
     Bars,
     /// A line from place to place.
     Lines,
