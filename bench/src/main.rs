@@ -10,6 +10,7 @@ mod copy;
 mod lab;
 mod options;
 mod page;
+mod pieces;
 mod plot;
 mod scale;
 mod table;
@@ -49,6 +50,7 @@ fn run(options: &Options) -> Result<()> {
                 transfers.extend(measured);
                 page
             }
+            Part::Pieces => pieces::run(options).with_context(|| format!("{part:?}"))?,
             Part::Scale => scale::run(options).with_context(|| format!("{part:?}"))?,
         };
         publish(&page)?;

@@ -18,7 +18,7 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
 
-    /// Size of the image in MiB; where it would not fit in memory, and with loss, less
+    /// Size of the image in MiB; less to many receivers, with loss, and where it would not fit
     #[arg(long, value_name = "MIB", default_value_t = 1024,
           value_parser = clap::value_parser!(u64).range(16..))]
     pub size: u64,
@@ -26,6 +26,10 @@ pub struct Options {
     /// One round, small images: to see that everything works
     #[arg(long)]
     pub quick: bool,
+
+    /// Take down how many instructions the pieces take, to judge later changes by
+    #[arg(long)]
+    pub record: bool,
 
     /// Where files on the disk are made, and go again
     #[arg(long, value_name = "FOLDER",
@@ -51,6 +55,8 @@ pub enum Part {
     Mixed,
     /// Transfers with forward error correction
     Fec,
+    /// The hot pieces of work: their time, and their instructions beside those on record
+    Pieces,
     /// Many receivers, by simulation
     Scale,
 }
@@ -65,6 +71,7 @@ impl Part {
             Self::Loss => ("loss", "With loss"),
             Self::Mixed => ("mixed", "Ours and stock programs together"),
             Self::Fec => ("fec", "With forward error correction"),
+            Self::Pieces => ("pieces", "The hot pieces of work"),
             Self::Scale => ("scale", "Many receivers, by simulation"),
         }
     }

@@ -96,13 +96,18 @@ impl Case {
 #[must_use]
 pub fn cases(part: Part, options: &Options) -> Vec<Case> {
     use Contender::{Copy, Ours, OursToStock, Stock, StockToOurs, Uftp};
+    // Many receivers share this one machine's processors and memory, and take as much longer.
     let case = |receivers, loss, contenders| Case {
         receivers,
         loss,
         fec: false,
         target: Target::Memory,
-        mebibytes: options.mebibytes(),
+        mebibytes: options.mebibytes() / if receivers > 4 { 4 } else { 1 },
         contenders,
+    };
+    let smaller = |by, case: Case| Case {
+        mebibytes: case.mebibytes / by,
+        ..case
     };
     let all: &[Contender] = &[Ours, Stock, Uftp];
     match part {
@@ -112,29 +117,23 @@ pub fn cases(part: Part, options: &Options) -> Vec<Case> {
         Part::Disk => [(Target::Disk, all), (Target::Loop, &[Ours, Stock])]
             .map(|(target, contenders)| Case {
                 target,
-                mebibytes: options.mebibytes() / 4,
-                ..case(4, 0, contenders)
+                ..smaller(4, case(4, 0, contenders))
             })
             .to_vec(),
         Part::Loss => [(1, 1), (1, 5), (4, 1), (4, 5), (16, 1), (16, 5)]
-            .map(|(receivers, loss)| Case {
-                mebibytes: options.mebibytes() / if receivers > 4 { 8 } else { 2 },
-                ..case(receivers, loss, all)
-            })
+            .map(|(receivers, loss)| smaller(4, case(receivers, loss, all)))
             .to_vec(),
         Part::Mixed => [(1, 0), (4, 0), (16, 0), (4, 1)]
-            .map(|(receivers, loss)| Case {
-                mebibytes: options.mebibytes() / if loss > 0 { 8 } else { 2 },
-                ..case(receivers, loss, &[Stock, OursToStock, StockToOurs])
+            .map(|(receivers, loss)| {
+                smaller(4, case(receivers, loss, &[Stock, OursToStock, StockToOurs]))
             })
             .to_vec(),
         Part::Fec => [(1, 0), (4, 0), (4, 1), (4, 5)]
             .map(|(receivers, loss)| Case {
                 fec: true,
-                mebibytes: options.mebibytes() / if loss > 0 { 8 } else { 2 },
-                ..case(receivers, loss, &[Ours, Stock])
+                ..smaller(4, case(receivers, loss, &[Ours, Stock]))
             })
             .to_vec(),
-        Part::Scale => Vec::new(),
+        Part::Pieces | Part::Scale => Vec::new(),
     }
 }
