@@ -48,10 +48,11 @@ impl Job {
         let stripes = usize::from(layout.stripes());
         self.blocks
             .resize(usize::from(layout.fec_blocks()) * block_size, 0);
-        for (number, parity) in self.blocks.chunks_exact_mut(block_size).enumerate() {
-            let (row, stripe) = (number / stripes, number % stripes);
+        for stripe in 0..stripes {
             let columns = self.data.chunks(block_size).skip(stripe).step_by(stripes);
-            fec::encode(row as u16, columns, parity);
+            let blocks = self.blocks.chunks_exact_mut(block_size);
+            let mut parities: Vec<&mut [u8]> = blocks.skip(stripe).step_by(stripes).collect();
+            fec::encode_rows(columns, &mut parities);
         }
     }
 }

@@ -163,8 +163,8 @@ struct DataOptions {
     #[arg(long, short = 'c')]
     half_duplex: bool,
 
-    /// Blocks in a slice; in half duplex to begin with [default: 112, in half duplex 130; fewer
-    /// if blocks are larger than 1456 bytes]
+    /// Blocks in a slice; in half duplex to begin with [default: what the receivers' buffers hold,
+    /// in half duplex 130; fewer if blocks are larger than 1456 bytes]
     #[arg(long, alias = "slice-size", value_name = "BLOCKS")]
     #[arg(value_parser = parse_slice_size)]
     default_slice_size: Option<u16>,

@@ -30,7 +30,9 @@ const LOGARITHMS: [u8; 256] = {
 };
 
 const fn times_x(a: u8) -> u8 {
-    (a << 1) ^ (POLYNOMIAL * (a >> 7))
+    // All ones if the highest bit goes: vectors of bytes have no product.
+    let reduced = (a.cast_signed() >> 7).cast_unsigned();
+    (a << 1) ^ (reduced & POLYNOMIAL)
 }
 
 /// The product.
@@ -77,17 +79,84 @@ fn word(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_ne_bytes)
 }
 
+/// Bytes that [`Multiples`] take at a time: compilers make vectors of them, and memory stays near.
+const LANE: usize = 64;
+
+/// All multiples of a run of bytes, as sums of four: one for each two bits of a factor. Worth their
+/// making where the same bytes are multiplied by several factors.
+struct Multiples([[[u8; LANE]; 4]; 4]);
+
+impl Multiples {
+    const ZERO: Self = Self([[[0; LANE]; 4]; 4]);
+
+    /// Makes those of `source`.
+    fn fill(&mut self, source: &[u8; LANE]) {
+        let mut power = *source;
+        for [_, first, second, sum] in &mut self.0 {
+            for ((first, second), (sum, power)) in first
+                .iter_mut()
+                .zip(second)
+                .zip(sum.iter_mut().zip(&mut power))
+            {
+                *first = *power;
+                *second = times_x(*power);
+                *sum = *first ^ *second;
+                *power = times_x(*second);
+            }
+        }
+    }
+
+    /// Adds the multiple by `factor` to `target`.
+    fn add_to(&self, factor: u8, target: &mut [u8; LANE]) {
+        let [a, b, c, d] = &self.0;
+        let part = |shift: u8| usize::from(factor >> shift & 3);
+        let parts = (&a[part(0)], &b[part(2)], &c[part(4)], &d[part(6)]);
+        for (at, byte) in target.iter_mut().enumerate() {
+            *byte ^= parts.0[at] ^ parts.1[at] ^ parts.2[at] ^ parts.3[at];
+        }
+    }
+}
+
+/// Adds `source` times the factor of each target to that target, byte by byte, as far as both go.
+pub(super) fn add_multiples(
+    source: &[u8],
+    factors: impl Fn(usize) -> u8,
+    targets: &mut [&mut [u8]],
+) {
+    let mut multiples = Multiples::ZERO;
+    let (chunks, remainder) = source.as_chunks::<LANE>();
+    let mut at = 0;
+    for chunk in chunks {
+        multiples.fill(chunk);
+        for (index, target) in targets.iter_mut().enumerate() {
+            let rest = target.get_mut(at..).unwrap_or_default();
+            match rest.first_chunk_mut() {
+                Some(target) => multiples.add_to(factors(index), target),
+                None => add_multiple(factors(index), chunk, rest),
+            }
+        }
+        at += LANE;
+    }
+    for (index, target) in targets.iter_mut().enumerate() {
+        let rest = target.get_mut(at..).unwrap_or_default();
+        add_multiple(factors(index), remainder, rest);
+    }
+}
+
 /// Each of the eight bytes of `word` times `factor`.
 #[inline(always)]
 fn multiply_word(factor: u8, word: u64) -> u64 {
     const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+    const POLYNOMIALS: u64 = LOW_BITS * POLYNOMIAL as u64;
     let (mut power, mut product) = (word, 0);
     for bit in 0..8 {
         // All ones if the factor has this power of x.
         let mask = u64::from(factor >> bit & 1).wrapping_neg();
         product ^= power & mask;
         let high = power >> 7 & LOW_BITS;
-        power = ((power & !(LOW_BITS << 7)) << 1) ^ (high * u64::from(POLYNOMIAL));
+        // All ones in the bytes whose highest bit goes; vectors have no product of words.
+        let reduced = (high << 8).wrapping_sub(high);
+        power = ((power & !(LOW_BITS << 7)) << 1) ^ (reduced & POLYNOMIALS);
     }
     product
 }
@@ -111,6 +180,30 @@ mod tests {
             }
         }
         assert_eq!(multiply(0x80, 2), POLYNOMIAL);
+    }
+
+    #[test]
+    fn several_multiples_at_once_are_those_made_one_by_one() {
+        let source: Vec<u8> = (0..=255).rev().collect();
+        for len in [0, 1, 63, 64, 65, 127, 128, 200, 256] {
+            for first in 0..=247 {
+                let factor = |index: usize| first + index as u8;
+                let mut targets = [[0x5a_u8; 256]; 8];
+                let mut expected = targets;
+                // The last target is shorter than the source.
+                let mut places: Vec<&mut [u8]> = targets
+                    .iter_mut()
+                    .enumerate()
+                    .map(|(index, target)| &mut target[..if index == 7 { 100 } else { 256 }])
+                    .collect();
+                add_multiples(&source[..len], factor, &mut places);
+                for (index, target) in expected.iter_mut().enumerate() {
+                    let end = if index == 7 { 100 } else { 256 };
+                    add_multiple(factor(index), &source[..len], &mut target[..end]);
+                }
+                assert_eq!(targets, expected, "{len} bytes, from {first} on");
+            }
+        }
     }
 
     #[test]

@@ -9,5 +9,5 @@ mod field;
 mod layout;
 pub mod reference;
 
-pub use code::{Column, RebuildError, encode, rebuild};
+pub use code::{Column, RebuildError, encode, encode_rows, rebuild};
 pub use layout::{Layout, LayoutError, MAX_STRIPE};

@@ -20,11 +20,11 @@ impl Sender {
         let gives_reports = request.capabilities.contains(Capabilities::REPORTS);
         let number = match &mut self.state {
             State::Waiting(waiting) => {
-                let number = self.roster.admit(address);
+                let number = self.roster.admit(address, request.receive_buffer);
                 waiting.connected(now, self.roster.count(Standing::Connected));
                 number
             }
-            State::Transferring(_) => match self.find_place(now, address) {
+            State::Transferring(_) => match self.find_place(now, address, request) {
                 Some(number) => Some(number),
                 None => return self.stats.ignored += 1,
             },
@@ -68,7 +68,12 @@ impl Sender {
 
     /// The number of one who asks for a connection during the transfer, if the answer is for it:
     /// it may not have heard the first one, or may come only now.
-    fn find_place(&mut self, now: Instant, address: SocketAddrV4) -> Option<u16> {
+    fn find_place(
+        &mut self,
+        now: Instant,
+        address: SocketAddrV4,
+        request: &ConnectReq,
+    ) -> Option<u16> {
         if self.config.asynchronous {
             return None;
         }
@@ -78,13 +83,13 @@ impl Sender {
                 return None;
             }
             self.roster.set(number, Standing::Restarted);
-            return self.join(address);
+            return self.join(address, request);
         }
-        number.or_else(|| self.join(address))
+        number.or_else(|| self.join(address, request))
     }
 
     /// Takes in a receiver that comes during a streaming transfer.
-    fn join(&mut self, address: SocketAddrV4) -> Option<u16> {
+    fn join(&mut self, address: SocketAddrV4, request: &ConnectReq) -> Option<u16> {
         self.config.streaming?;
         let State::Transferring(transfer) = &mut self.state else {
             return None;
@@ -96,7 +101,7 @@ impl Sender {
         if !self.invitations.accept(address) {
             return None;
         }
-        let number = self.roster.admit(address)?;
+        let number = self.roster.admit(address, request.receive_buffer)?;
         self.roster.renew(number);
         transfer.release_receiver(number);
         Some(number)

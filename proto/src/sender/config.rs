@@ -121,7 +121,8 @@ pub enum Duplex {
 /// larger ones a slice gets fewer, so that it takes no more memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SliceBlocks {
-    /// To begin with; if `None`, 112 in full duplex and 130 in half duplex, as stock's.
+    /// To begin with; if `None`, as many as the receivers' buffers hold in full duplex (112, as
+    /// stock's, if they don't say), and 130 in half duplex, as stock's.
     pub default: Option<u16>,
     /// Least that half duplex shrinks to. Default 32.
     pub min: Option<u16>,

@@ -10,6 +10,7 @@ mod encode;
 mod event;
 mod invitations;
 mod pace;
+mod rate;
 mod reports;
 mod roster;
 mod size;
@@ -386,7 +387,7 @@ impl Sender {
     /// Moves the transfer on as far as the answers so far allow.
     fn settle(&mut self, now: Instant) {
         if let State::Transferring(transfer) = &mut self.state
-            && transfer.settle(&self.roster)
+            && transfer.settle(now, &self.roster)
         {
             let bytes = transfer.needed_from();
             self.state = State::Collecting {

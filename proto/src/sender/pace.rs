@@ -1,4 +1,4 @@
-//! The rate at which blocks are sent, if it is limited.
+//! The rate at which blocks are sent, if the operator or the way to the receivers limits it.
 //!
 //! Datagrams are spread evenly. What was late may be caught up with for a moment only: a burst is
 //! what makes slow links and full buffers lose (docs/protocol.md, "Async").
@@ -6,14 +6,16 @@
 use crate::time::{Duration, Instant};
 
 /// Bytes of the IP and UDP headers of each datagram, which count too.
-const HEADERS: usize = 28;
+pub(super) const HEADERS: usize = 28;
 
 /// How far sending may fall behind and catch up. Chosen: callers wake no more exactly than this.
 const SLACK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Bits a second; `None` for no limit.
+    /// Bits a second that the operator allows; `None` for no limit.
+    allowed: Option<u64>,
+    /// Bits a second now; `None` for no limit.
     bitrate: Option<u64>,
     /// When the next datagram may be sent.
     next_at: Instant,
@@ -21,10 +23,17 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(bitrate: Option<u64>) -> Self {
+        let allowed = bitrate.filter(|&bitrate| bitrate > 0);
         Self {
-            bitrate: bitrate.filter(|&bitrate| bitrate > 0),
+            allowed,
+            bitrate: allowed,
             next_at: Instant::ZERO,
         }
+    }
+
+    /// Keeps to `found` bits a second too, if it is not `None`.
+    pub(super) fn limit(&mut self, found: Option<u64>) {
+        self.bitrate = [self.allowed, found].into_iter().flatten().min();
     }
 
     /// When the next datagram may be sent; `None` if nothing limits that.
@@ -34,7 +43,7 @@ impl Pace {
 
     /// Whether a datagram may be sent.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.next_at <= now
+        self.bitrate.is_none() || self.next_at <= now
     }
 
     /// Notes that a datagram with `len` bytes was sent.

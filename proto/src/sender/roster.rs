@@ -22,6 +22,8 @@ const PLACES: usize = 2 * bits::CAPACITY;
 struct Entry {
     address: SocketAddrV4,
     standing: Standing,
+    /// Bytes of its socket buffer, as it says; 0 if it does not know.
+    receive_buffer: u32,
     /// When it was heard last.
     heard_at: Instant,
     /// When it asked for a connection, if that was the last that was heard of it, and it had
@@ -61,9 +63,13 @@ impl Roster {
     }
 
     /// Takes a receiver in, or back in; its number, or `None` if there is no place. Only before the
-    /// transfer starts: later, numbers must stay whose they are.
-    pub(super) fn admit(&mut self, address: SocketAddrV4) -> Option<u16> {
+    /// transfer starts: later, numbers must stay whose they are. `receive_buffer` is what it says
+    /// of its socket buffer, in bytes; 0 if it does not know.
+    pub(super) fn admit(&mut self, address: SocketAddrV4, receive_buffer: u32) -> Option<u16> {
         if let Some(number) = self.number(address) {
+            if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
+                entry.receive_buffer = receive_buffer;
+            }
             self.set(number, Standing::Connected);
             return Some(number);
         }
@@ -72,6 +78,7 @@ impl Roster {
         let entry = Entry {
             address,
             standing: Standing::Left,
+            receive_buffer,
             heard_at: Instant::ZERO,
             asked_at: None,
         };
@@ -119,6 +126,17 @@ impl Roster {
     /// Numbers of the receivers that take part.
     pub(super) fn connected(&self) -> &BitSet {
         &self.connected
+    }
+
+    /// The least socket buffer of the receivers that take part, in bytes; `None` if one of them did
+    /// not say how large its is.
+    pub(super) fn least_receive_buffer(&self) -> Option<u32> {
+        self.receivers
+            .iter()
+            .filter(|entry| entry.standing == Standing::Connected)
+            .map(|entry| entry.receive_buffer)
+            .min()
+            .filter(|&least| least > 0)
     }
 
     /// How many receivers have a standing.
@@ -285,11 +303,11 @@ mod tests {
     #[test]
     fn the_same_address_keeps_its_number() {
         let mut roster = Roster::new(MAX_RECEIVERS);
-        assert_eq!(roster.admit(address(1)), Some(0));
-        assert_eq!(roster.admit(address(2)), Some(1));
+        assert_eq!(roster.admit(address(1), 0), Some(0));
+        assert_eq!(roster.admit(address(2), 0), Some(1));
         roster.set(0, Standing::Left);
         assert_eq!(roster.connected_number(address(1)), None);
-        assert_eq!(roster.admit(address(1)), Some(0));
+        assert_eq!(roster.admit(address(1), 0), Some(0));
         assert_eq!(roster.connected().len(), 2);
     }
 
@@ -297,24 +315,24 @@ mod tests {
     fn the_1025th_receiver_finds_no_place() {
         let mut roster = Roster::new(u16::MAX);
         for last in 0..1024 {
-            assert_eq!(roster.admit(address(last)), Some(last));
+            assert_eq!(roster.admit(address(last), 0), Some(last));
         }
-        assert_eq!(roster.admit(address(1024)), None);
-        assert_eq!(roster.admit(address(0)), Some(0));
+        assert_eq!(roster.admit(address(1024), 0), None);
+        assert_eq!(roster.admit(address(0), 0), Some(0));
         assert_eq!(core::iter::from_fn(|| roster.poll_event()).count(), 1024);
     }
 
     #[test]
     fn one_who_left_makes_place_for_another() {
         let mut roster = Roster::new(1);
-        assert_eq!(roster.admit(address(1)), Some(0));
-        assert_eq!(roster.admit(address(2)), None);
+        assert_eq!(roster.admit(address(1), 0), Some(0));
+        assert_eq!(roster.admit(address(2), 0), None);
         roster.set(0, Standing::Left);
-        assert_eq!(roster.admit(address(2)), Some(0));
+        assert_eq!(roster.admit(address(2), 0), Some(0));
         assert_eq!(roster.address(0), Some(address(2)));
         assert_eq!(roster.connected_number(address(2)), Some(0));
         assert_eq!(roster.number(address(1)), None);
-        assert_eq!(roster.admit(address(1)), None);
+        assert_eq!(roster.admit(address(1), 0), None);
         assert_eq!(roster.count(Standing::Connected), 1);
     }
 
@@ -322,7 +340,7 @@ mod tests {
     fn p3_who_was_silent_before_it_was_asked_gets_half_the_time() {
         let mut roster = Roster::new(8);
         for last in 0..3 {
-            let _ = roster.admit(address(last));
+            let _ = roster.admit(address(last), 0);
         }
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         roster.hear(at(0), 0, true);
@@ -343,7 +361,7 @@ mod tests {
     fn only_those_who_are_not_kept_are_dropped() {
         let mut roster = Roster::new(8);
         for last in 0..4 {
-            let _ = roster.admit(address(last));
+            let _ = roster.admit(address(last), 0);
         }
         roster.drop_all_but(&BitSet::below(3));
         assert_eq!(roster.count(Standing::Dropped), 1);

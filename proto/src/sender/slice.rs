@@ -53,6 +53,8 @@ pub(super) struct Slice {
     wanted: BitSet,
     /// Whether any block was lost on its way to any receiver.
     lossy: bool,
+    /// How many blocks the worst receiver lacked before any was sent again.
+    lost: u16,
 }
 
 /// What is to be done with a slice.
@@ -108,6 +110,7 @@ impl Slice {
             known: BitSet::EMPTY,
             wanted: BitSet::EMPTY,
             lossy: false,
+            lost: 0,
         }
     }
 
@@ -124,6 +127,11 @@ impl Slice {
     /// Whether any block was lost on its way to any receiver.
     pub(super) fn is_lossy(&self) -> bool {
         self.lossy
+    }
+
+    /// How many blocks the worst receiver lacked before any was sent again.
+    pub(super) fn lost(&self) -> u16 {
+        self.lost
     }
 
     /// Receivers that have the whole slice.
@@ -303,6 +311,9 @@ impl Slice {
         }
         let missing = BitSet::below(usize::from(self.blocks)).difference(received);
         self.lossy |= !missing.is_empty();
+        if self.fresh == 0 {
+            self.lost = self.lost.max(missing.len() as u16);
+        }
         self.wanted = self.wanted.union(&missing);
         self.answered.insert(number);
         self.known.insert(number);

@@ -10,6 +10,7 @@ use heapless::Deque;
 
 use super::config::{Config, Duplex};
 use super::pace::Pace;
+use super::rate::{RateFinder, Settled};
 use super::roster::Roster;
 use super::size::SliceSize;
 use super::slice::{Answer, Piece, Slice};
@@ -85,6 +86,7 @@ pub(super) struct Transfer {
     size: SliceSize,
     wait: AnswerWait,
     pace: Pace,
+    rate: RateFinder,
 }
 
 impl Transfer {
@@ -111,6 +113,7 @@ impl Transfer {
             size: SliceSize::new(config),
             wait: AnswerWait::new(config.drop_after),
             pace: Pace::new(config.max_bitrate),
+            rate: RateFinder::new(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Transfer {
         if self.ended || !room || unsent || !self.last_is_known(roster) {
             return;
         }
+        self.size.fit_buffers(roster.least_receive_buffer());
         let Some(bytes) = self.next_len(supplied, complete) else {
             return;
         };
@@ -220,9 +224,12 @@ impl Transfer {
     fn next_len(&self, supplied: u64, complete: bool) -> Option<u32> {
         let block = u64::from(self.block_size);
         let full = block * u64::from(self.size.blocks());
+        let enough = block * u64::from(self.size.enough_blocks());
         let left = supplied.saturating_sub(self.next_base);
         let len = match left {
             _ if left >= full => full,
+            // The image's source is slower than the network: it is not to wait for it in vain.
+            _ if !complete && left >= enough && self.slices.is_empty() => left / block * block,
             _ if !complete => return None,
             _ if left >= block => left / block * block,
             _ => left,
@@ -430,7 +437,7 @@ impl Transfer {
     }
 
     /// Moves on past slices that everyone has; true if the transfer is over.
-    pub(super) fn settle(&mut self, roster: &Roster) -> bool {
+    pub(super) fn settle(&mut self, now: Instant, roster: &Roster) -> bool {
         if self.asynchronous {
             return self.finished;
         }
@@ -457,6 +464,14 @@ impl Transfer {
                 ready: BitSet::below(bits::CAPACITY),
             });
             self.last_was_lossy = front.is_lossy();
+            let settled = Settled {
+                number: front.number,
+                blocks: front.blocks(),
+                lost: front.lost(),
+            };
+            self.rate
+                .learn(now, settled, self.block_size, self.next_number);
+            self.pace.limit(self.rate.limit());
             self.slices.pop_front();
         }
         receivers.is_empty()
@@ -506,7 +521,7 @@ mod tests {
         let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         let mut roster = Roster::new(receivers);
         for port in 1..=receivers {
-            roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+            roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), 0);
         }
         let hello = Hello {
             kind: HelloKind::Streaming,
@@ -548,7 +563,7 @@ mod tests {
         let supplied = 5 * 112 * BLOCK;
         let mut hear = |transfer: &mut Transfer, message| {
             transfer.answer(NOW, 0, &message, &mut roster, &mut Stats::default());
-            transfer.settle(&roster);
+            transfer.settle(NOW, &roster);
             youngest(transfer, supplied, &roster)
         };
         let ok = |slice| Message::Ok(SliceOk { slice });
@@ -586,7 +601,7 @@ mod tests {
             let message = Message::Ok(SliceOk { slice });
             let mut stats = Stats::default();
             transfer.answer(NOW, number, &message, &mut roster, &mut stats);
-            transfer.settle(&roster);
+            transfer.settle(NOW, &roster);
             youngest(transfer, supplied, &roster)
         };
         assert_eq!(ok(&mut transfer, 0, 7), 0);

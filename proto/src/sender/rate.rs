@@ -1,0 +1,264 @@
+//! The rate that the way to the receivers bears, found out from what they lose.
+//!
+//! Nothing limits the rate at first. When more is lost than usual, a queue on the way or a receiver
+//! may be full: the rate goes down to what went through whole. If as much is lost then, it was
+//! chance and not the rate, which goes up again, and so much is taken for usual. After slices that
+//! arrive well the rate rises, fast where it was fine before and slowly beyond
+//! (docs/protocol.md, "Rate").
+
+use super::pace::HEADERS;
+use crate::time::{Duration, Instant};
+use crate::wire::Data;
+
+/// Blocks over which losses are counted before anything is concluded. Chosen: fewer say little
+/// about a chance of a few percent.
+const WINDOW_BLOCKS: u32 = 512;
+
+/// Shares are counted in thousandths.
+const WHOLE: u32 = 1000;
+
+/// How much more than usual must be lost, in thousandths, for the rate to be at fault. Chosen: less
+/// costs less than a rate that is too low.
+const TOO_MUCH: u32 = 50;
+
+/// Least rate, in bits a second. Chosen: a transfer that seems to stand still must go on.
+const LEAST: u64 = 1_000_000;
+
+/// Finds the rate.
+#[derive(Debug)]
+pub(super) struct RateFinder {
+    /// Bits a second; `None` for no limit.
+    limit: Option<u64>,
+    /// The rate at which too much was lost last.
+    too_fast: Option<u64>,
+    /// Thousandths that are lost at any rate.
+    usual: u32,
+    /// The limit before the last reduction, and the thousandths that were lost then, until it is
+    /// known what the reduction did.
+    trial: Option<(Option<u64>, u32)>,
+    /// The first slice that was sent wholly at this limit.
+    from: u32,
+    window: Window,
+}
+
+/// What the slices that were settled since a time came to.
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    blocks: u32,
+    lost: u32,
+}
+
+/// A slice that all receivers have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    /// Its number.
+    pub(super) number: u32,
+    /// How many blocks it has.
+    pub(super) blocks: u16,
+    /// How many of them the worst receiver had lost at first.
+    pub(super) lost: u16,
+}
+
+impl RateFinder {
+    pub(super) fn new() -> Self {
+        Self {
+            limit: None,
+            too_fast: None,
+            usual: 0,
+            trial: None,
+            from: 0,
+            window: Window::new(Instant::ZERO),
+        }
+    }
+
+    /// Bits a second that can be sent; `None` for no limit.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    /// Takes in a slice of blocks of `block_size` bytes that was settled at `now`, when slice
+    /// `next` was the next to be cut.
+    pub(super) fn learn(&mut self, now: Instant, slice: Settled, block_size: u16, next: u32) {
+        if slice.number < self.from || slice.number == 0 {
+            // The first slice's time is that in which receivers joined.
+            self.window = Window::new(now);
+            return;
+        }
+        self.window.blocks += u32::from(slice.blocks);
+        self.window.lost += u32::from(slice.lost);
+        if self.window.blocks < WINDOW_BLOCKS {
+            return;
+        }
+        let lost = self.window.lost * WHOLE / self.window.blocks;
+        let arrived = self.window.rate(now, block_size);
+        self.window = Window::new(now);
+        let limit = self.limit;
+        self.judge(lost, arrived);
+        if self.limit < limit || (limit.is_none() && self.limit.is_some()) {
+            self.from = next;
+        }
+    }
+
+    /// Sets the limit, given the thousandths `lost` and the bits a second that arrived whole.
+    fn judge(&mut self, lost: u32, arrived: u64) {
+        let trial = self.trial.take();
+        if let Some((before, lost_before)) = trial
+            && lost * 10 >= lost_before * 7
+        {
+            self.usual = self.usual.max(lost);
+            self.limit = before;
+            self.too_fast = None;
+            return;
+        }
+        if lost > self.usual + TOO_MUCH {
+            self.trial = Some((self.limit, lost));
+            self.too_fast = self.limit;
+            let lower = arrived.max(LEAST);
+            self.limit = Some(self.limit.map_or(lower, |limit| limit.min(lower)));
+        } else if lost <= self.usual + TOO_MUCH / 2 {
+            self.rise(arrived);
+        }
+    }
+
+    /// Raises the limit, if it is what limits the rate.
+    fn rise(&mut self, arrived: u64) {
+        let Some(limit) = self.limit else {
+            return;
+        };
+        if arrived < limit / 2 {
+            return;
+        }
+        self.too_fast = self.too_fast.filter(|&too_fast| limit <= too_fast);
+        // Close to where it was too fast, only small steps.
+        let fine_before = self.too_fast.map_or(u64::MAX, |too_fast| too_fast / 5 * 4);
+        let fast = limit.saturating_mul(3) / 2;
+        let slow = limit.saturating_add(limit / 16);
+        self.limit = Some(fast.min(fine_before).max(slow));
+    }
+}
+
+impl Window {
+    fn new(since: Instant) -> Self {
+        Self {
+            since,
+            blocks: 0,
+            lost: 0,
+        }
+    }
+
+    /// Bits a second that arrived whole.
+    fn rate(&self, now: Instant, block_size: u16) -> u64 {
+        let elapsed = now.since(self.since).max(Duration::from_micros(1));
+        let datagram = usize::from(block_size) + Data::HEADER_LEN + HEADERS;
+        let bits = u64::from(self.blocks).saturating_mul(8 * datagram as u64);
+        bits.saturating_mul(1_000_000) / elapsed.as_micros() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of a block whose datagrams have 12,000 bits.
+    const BLOCK: u16 = 1456;
+    const BITS: u64 = 12_000;
+
+    /// A way to a receiver: slices of 512 blocks sent at the limit, of which more than `capacity`
+    /// bits a second and `chance` thousandths are lost, and sent again until they arrive.
+    struct Way {
+        finder: RateFinder,
+        now: Instant,
+        number: u32,
+        sender: u64,
+        capacity: u64,
+        chance: u64,
+    }
+
+    impl Way {
+        fn new(sender: u64, capacity: u64, chance: u64) -> Self {
+            Self {
+                finder: RateFinder::new(),
+                now: Instant::ZERO,
+                number: 0,
+                sender,
+                capacity,
+                chance,
+            }
+        }
+
+        /// Sends so many slices; the limit after them.
+        fn send(&mut self, slices: u32) -> u64 {
+            for _ in 0..slices {
+                let rate = self.rate();
+                let through = rate.min(self.capacity) * (1000 - self.chance) / 1000;
+                let lost = 512 - 512 * through / rate;
+                self.now = self.now + Duration::from_micros(512 * BITS * 1_000_000 / through);
+                let slice = Settled {
+                    number: self.number,
+                    blocks: 512,
+                    lost: u16::try_from(lost).unwrap(),
+                };
+                self.number += 1;
+                self.finder.learn(self.now, slice, BLOCK, self.number + 1);
+            }
+            self.rate()
+        }
+
+        fn rate(&self) -> u64 {
+            self.finder.limit().unwrap_or(u64::MAX).min(self.sender)
+        }
+    }
+
+    const GIGABIT: u64 = 1_000_000_000;
+
+    #[test]
+    fn without_loss_nothing_is_limited() {
+        let mut way = Way::new(GIGABIT, 10 * GIGABIT, 0);
+        way.send(100);
+        assert_eq!(way.finder.limit(), None);
+    }
+
+    #[test]
+    fn a_slower_link_is_used_well_and_little_is_lost() {
+        for capacity in [GIGABIT / 100, GIGABIT / 10, GIGABIT / 2] {
+            let mut way = Way::new(5 * GIGABIT, capacity, 0);
+            way.send(10);
+            for _ in 0..200 {
+                let rate = way.send(1);
+                assert!(rate >= capacity * 8 / 10, "{rate} of {capacity}");
+                assert!(rate <= capacity * 12 / 10, "{rate} of {capacity}");
+            }
+        }
+    }
+
+    #[test]
+    fn loss_by_chance_slows_nothing() {
+        for chance in [10, 50, 100, 200, 400] {
+            let mut way = Way::new(GIGABIT, 10 * GIGABIT, chance);
+            way.send(6);
+            for _ in 0..100 {
+                assert_eq!(way.send(1), GIGABIT, "{chance}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_becomes_faster_is_found_out() {
+        let mut way = Way::new(GIGABIT, GIGABIT / 100, 0);
+        way.send(20);
+        way.capacity = 10 * GIGABIT;
+        assert!(way.send(100) >= GIGABIT);
+    }
+
+    #[test]
+    fn a_slower_link_with_loss_by_chance_is_used_well_too() {
+        let mut way = Way::new(5 * GIGABIT, GIGABIT / 10, 50);
+        way.send(20);
+        let mut least = u64::MAX;
+        for _ in 0..100 {
+            least = least.min(way.send(1));
+        }
+        assert!(least >= GIGABIT / 10 * 7 / 10, "{least}");
+    }
+}
