@@ -266,6 +266,16 @@ impl Host {
         self.address
     }
 
+    /// Lets its link carry up to `count` datagrams in one piece, if a program hands over so many at
+    /// once and nothing is to be lost: 1 unless set, 65535 is what links of the system have.
+    ///
+    /// # Errors
+    /// [`LabError::Failed`] if `ip` refuses.
+    pub fn set_segments(&self, count: u16) -> Result<(), LabError> {
+        let script = format!("ip link set {INTERFACE} gso_max_segs {count}");
+        shell(&self.namespace, &script)
+    }
+
     /// A command that runs `program` inside the host. It dies with the thread that starts it.
     ///
     /// # Errors

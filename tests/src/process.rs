@@ -130,6 +130,14 @@ impl Running {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if the system can't tell.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, LabError> {
+        wait_exit(&mut self.child, Duration::ZERO)
+    }
+
     /// Waits for its end, at most `timeout`.
     ///
     /// # Errors

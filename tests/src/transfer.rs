@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// All packets of a session but HELLO, CONNECT_REQ and CONNECT_REPLY (docs/protocol.md, "Opcodes"):
 /// the first 16 bits after the UDP header are none of theirs.
-const AFTER_CONNECTING: &str = "ip protocol udp @th,64,16 != { 0x0003, 0x0007, 0x0500 }";
+pub const AFTER_CONNECTING: &str = "ip protocol udp @th,64,16 != { 0x0003, 0x0007, 0x0500 }";
 
 /// How often a sender says HELLO, where that is needed.
 const HELLOS: &[&str] = &["--rexmit-hello-interval", "300"];

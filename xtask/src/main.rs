@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod boot_loaders;
 mod core_library;
 mod demo;
@@ -63,6 +64,8 @@ enum Task {
     Hardware(hardware::Options),
     /// Writes man pages and shell completions of both programs to target/manuals
     Manuals(manuals::Options),
+    /// Measures the programs beside stock and UFTP, and their pieces; writes docs/benchmarks
+    Bench(bench::Options),
     /// Fuzzes what reads the network and the disk
     Fuzz(fuzz::Options),
 }
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Task::Simulate(options) => simulate::run(options),
         Task::Hardware(options) => hardware::run(options),
         Task::Manuals(options) => manuals::run(options),
+        Task::Bench(options) => bench::run(options),
         Task::Fuzz(options) => fuzz::run(options),
     };
     match result {

@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Sign,
     /// To fuzz.
     Fuzz,
+    /// To measure; not among what all other tasks need.
+    Bench,
 }
 
 /// A program or file that has to be there, by the Debian and Ubuntu package that has it.
@@ -92,9 +94,19 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "openssl", "openssl"),
     tool(Purpose::Sign, "sbsigntool", "sbsign"),
     tool(Purpose::Fuzz, "g++", "c++"),
+    tool(Purpose::Bench, "iproute2", "ip"),
+    tool(Purpose::Bench, "mount", "losetup"),
+    tool(Purpose::Bench, "nftables", "nft"),
+    tool(Purpose::Bench, "udpcast", "udp-sender"),
+    tool(Purpose::Bench, "uftp", "uftp"),
+    tool(Purpose::Bench, "uftp", "uftpd"),
+    tool(Purpose::Bench, "util-linux", "unshare"),
+    tool(Purpose::Bench, "util-linux", "nsenter"),
+    tool(Purpose::Bench, "util-linux", "setpriv"),
+    tool(Purpose::Bench, "valgrind", "valgrind"),
 ];
 
-/// What all tasks together need.
+/// What all tasks but `bench` together need.
 pub(crate) const EVERYTHING: &[Purpose] = &[
     Purpose::Build,
     Purpose::Image,

@@ -1,0 +1,43 @@
+//! `cargo xtask bench`: builds the programs with all optimisation and measures them.
+//!
+//! What is measured and how is the business of the crate `ironcast-bench`; here only is seen to it
+//! that everything is there.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::run::{command, run as run_command};
+use crate::setup::{self, Purpose};
+use crate::{paths, test};
+
+/// Settings of `cargo xtask bench`.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Options {
+    /// What to measure and how; see `cargo xtask bench --help`
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "OPTIONS"
+    )]
+    options: Vec<String>,
+}
+
+/// Installs what is missing, builds, and measures.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::provide(&[Purpose::Build, Purpose::Bench])?;
+    test::programs()?;
+    let mut build = command("cargo");
+    build.args([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "ironcast-bench",
+    ]);
+    run_command(&mut build)?;
+    let programs = paths::cargo_target().join("release");
+    let mut bench = command(programs.join("ironcast-bench"));
+    bench.args(&options.options);
+    run_command(bench.env("IRONCAST_BIN_DIR", programs))
+}
