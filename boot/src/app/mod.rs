@@ -29,6 +29,7 @@ mod notice;
 mod outcome;
 mod panic;
 mod plan;
+mod processor;
 mod progress;
 mod pxe;
 mod random;

@@ -22,7 +22,7 @@ pub(crate) static COPY: Counter = Counter::new();
 /// Hashing, and comparing what is read back.
 pub(crate) static HASH: Counter = Counter::new();
 
-/// Decompression, and hashing what comes out of it.
+/// Decompression.
 pub(crate) static DECODE: Counter = Counter::new();
 
 /// The driver of the disk.

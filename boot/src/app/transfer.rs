@@ -32,6 +32,7 @@ use super::memory::Buffers;
 use super::network::{Network, join};
 use super::nic::Nic;
 use super::outcome::{self, Done};
+use super::processor::Processor;
 use super::progress::{self, Meter};
 use super::random;
 use super::stats::{self, Moment};
@@ -114,11 +115,7 @@ impl<'a> Transfer<'a> {
         if let Some(address) = rendezvous.or_else(|| network.broadcast()) {
             config.control_address = address;
         }
-        let (address, port) = (config.control_address, config.port_base);
-        console.page().status = format!("Waiting for a sender at {address}");
-        console.line(&format!(
-            "ironcast: looking for a sender at {address}, own port {port}"
-        ));
+        tell_where(&config, console);
         let memory_len = ring.as_slice().len() as u64;
         let verify = options.verify && !target.is_dry_run();
         let memory = Memory {
@@ -126,11 +123,16 @@ impl<'a> Transfer<'a> {
             write_buffer: write_buffer.as_mut_slice(),
             gzip: Some(&mut gzip),
         };
+        let processor = Processor::find(clock);
+        let mut queue = processor.as_ref().map(Processor::queue);
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
         engine.identify(identity::of_this_machine(network, &disk.name()));
+        if let Some(queue) = &mut queue {
+            engine.set_offload(queue);
+        }
         let meter = Meter::new(memory_len, verify);
-        let mut receiving = Receiving::new(engine, clock, meter);
+        let mut receiving = Receiving::new(engine, clock, processor.as_ref(), meter);
         loop {
             console.set_busy(true);
             let ended = receiving.run(network, rendezvous, console);
@@ -160,6 +162,8 @@ impl<'a> Transfer<'a> {
 struct Receiving<'a> {
     engine: Engine<'a, &'a mut Target>,
     clock: &'a Clock,
+    /// One that helps, from the start of the transfer on.
+    processor: Option<&'a Processor<'a>>,
     nap: Nap,
     /// A message in `buffer` that the link had no room for.
     pending: Option<Transmit>,
@@ -179,11 +183,17 @@ struct Receiving<'a> {
 type Outcome = Result<Report, engine::Error<DiskError>>;
 
 impl<'a> Receiving<'a> {
-    fn new(engine: Engine<'a, &'a mut Target>, clock: &'a Clock, meter: Meter) -> Self {
+    fn new(
+        engine: Engine<'a, &'a mut Target>,
+        clock: &'a Clock,
+        processor: Option<&'a Processor<'a>>,
+        meter: Meter,
+    ) -> Self {
         let now = clock.now();
         Self {
             engine,
             clock,
+            processor,
             nap: Nap::new(),
             pending: None,
             buffer: [0; MAX_CONTROL_LEN],
@@ -377,6 +387,9 @@ impl<'a> Receiving<'a> {
                     let now = self.clock.now();
                     stats::begin(now);
                     self.meter.start(now);
+                    if let Some(processor) = self.processor {
+                        processor.start();
+                    }
                 }
                 _ => {}
             }
@@ -438,6 +451,15 @@ impl<'a> Receiving<'a> {
         let time = self.worked.since(started);
         Done::new(report, options, time)
     }
+}
+
+/// Says where a sender is looked for.
+fn tell_where(config: &receiver::Config, console: &mut Console) {
+    let (address, port) = (config.control_address, config.port_base);
+    console.page().status = format!("Waiting for a sender at {address}");
+    console.line(&format!(
+        "ironcast: looking for a sender at {address}, own port {port}"
+    ));
 }
 
 fn no_random_numbers(status: Status) -> Failure {

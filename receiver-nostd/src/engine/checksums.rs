@@ -11,26 +11,74 @@ use core::ops::Range;
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use blake3::{Hash, Hasher, OUT_LEN};
+use heapless::Vec;
 
 use super::WRITE_SIZE;
 
+/// Bytes that go into a tree as a whole, and that another processor hashes at once: a power of two.
+pub const UNIT_LEN: usize = 32 << 10;
+
+/// The chaining value of a unit.
+pub type UnitValue = ChainingValue;
+
+/// Hashes the unit of a stream that begins at byte `offset`, a multiple of [`UNIT_LEN`].
+///
+/// It takes no memory but 8 KiB of the stack's, and none of it if there are no `bytes`.
+#[must_use]
+pub fn unit_value(offset: u64, bytes: &[u8]) -> UnitValue {
+    let whole = offset / UNIT_LEN as u64 * UNIT_LEN as u64;
+    let mut hasher = hasher_from(whole);
+    match bytes {
+        [] => [0; OUT_LEN],
+        bytes => hasher.update(bytes).finalize_non_root(),
+    }
+}
+
 /// Ranges in the table: with 256 KiB to begin with, images of up to 64 MiB have no longer ones.
 const RANGES: usize = 256;
+
+/// Subtrees that wait for their neighbours in a range of any length.
+const DEEPEST: usize = 48;
 
 /// Hashes of what was given to a disk, from its start on, of as many ranges as fit into `COUNT`
 /// places, which is even.
 #[derive(Debug)]
 pub(super) struct Checksums<const COUNT: usize = RANGES> {
-    /// Those of ranges that are full, but for the last.
+    /// Those of ranges that are full.
     values: [ChainingValue; COUNT],
     full: usize,
     /// Bytes of each range: a write's length and a power of two.
     range: u64,
-    /// The last range. It has a byte as soon as there is any, since the last part of a tree is
-    /// treated apart.
-    current: Hasher,
+    /// What the units of the range that is not full have come to: whole subtrees, the largest
+    /// first.
+    subtrees: Vec<ChainingValue, DEEPEST>,
+    /// How many units these are.
+    units: u64,
+    /// The last unit, which is no part of a subtree yet, since the last part of a tree is treated
+    /// apart.
+    last: Unit,
     /// Bytes in all.
     len: u64,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, which changes from one to the other"
+)]
+enum Unit {
+    Hashing(Hasher),
+    Hashed(UnitValue),
+}
+
+impl Unit {
+    fn value(&self) -> ChainingValue {
+        match self {
+            Self::Hashing(hasher) if hasher.count() == 0 => [0; OUT_LEN],
+            Self::Hashing(hasher) => hasher.finalize_non_root(),
+            Self::Hashed(value) => *value,
+        }
+    }
 }
 
 impl<const COUNT: usize> Checksums<COUNT> {
@@ -39,60 +87,102 @@ impl<const COUNT: usize> Checksums<COUNT> {
             values: [[0; OUT_LEN]; COUNT],
             full: 0,
             range: WRITE_SIZE as u64,
-            current: Hasher::new(),
+            subtrees: Vec::new(),
+            units: 0,
+            last: Unit::Hashing(Hasher::new()),
             len: 0,
         }
+    }
+
+    /// Bytes that were taken in.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Takes in the next bytes.
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.len == self.end() {
-                self.end_range();
+            let filled = self.len % UNIT_LEN as u64;
+            if filled == 0 {
+                self.end_unit(Unit::Hashing(hasher_from(self.len)));
             }
-            let (now, rest) = split(bytes, self.end() - self.len);
-            self.current.update(now);
+            let (now, rest) = split(bytes, UNIT_LEN as u64 - filled);
+            if let Unit::Hashing(hasher) = &mut self.last {
+                hasher.update(now);
+            }
             self.len += now.len() as u64;
             bytes = rest;
         }
     }
 
+    /// Takes in the next unit, which has this value. There has to be a whole number of units so
+    /// far, and not none: a tree that is a single unit has no such value.
+    pub(super) fn push(&mut self, value: UnitValue) {
+        self.end_unit(Unit::Hashed(value));
+        self.len += UNIT_LEN as u64;
+    }
+
     /// The hash of all bytes.
     pub(super) fn hash(&self) -> Hash {
-        let mut before = self.values.get(..self.full).unwrap_or_default();
-        if before.is_empty() {
-            return self.current.finalize();
+        let values = self.values.get(..self.full).unwrap_or_default();
+        if let (Unit::Hashing(hasher), [], []) = (&self.last, values, self.subtrees.as_slice()) {
+            return hasher.finalize();
         }
-        // What is left of the last range is in whole subtrees, the largest first.
-        let mut last = self.current.finalize_non_root();
-        loop {
-            let size = 1 << before.len().trailing_zeros();
-            let (rest, subtree) = before.split_at(before.len().saturating_sub(size));
-            let value = value_of(subtree);
-            if rest.is_empty() {
-                return hazmat::merge_subtrees_root(&value, &last, Mode::Hash);
+        // From right to left, each tree with the smallest one beside it.
+        let mut right = self.last.value();
+        let mut trees = self.subtrees.iter().rev().peekable();
+        while let Some(left) = trees.next() {
+            if trees.peek().is_none() && values.is_empty() {
+                return hazmat::merge_subtrees_root(left, &right, Mode::Hash);
             }
-            last = hazmat::merge_subtrees_non_root(&value, &last, Mode::Hash);
-            before = rest;
+            right = hazmat::merge_subtrees_non_root(left, &right, Mode::Hash);
+        }
+        let mut values = values;
+        loop {
+            let size = 1 << values.len().trailing_zeros();
+            let (rest, tree) = values.split_at(values.len().saturating_sub(size));
+            let left = value_of(tree);
+            if rest.is_empty() {
+                return hazmat::merge_subtrees_root(&left, &right, Mode::Hash);
+            }
+            right = hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash);
+            values = rest;
         }
     }
 
-    /// Where the last range ends.
-    fn end(&self) -> u64 {
-        (self.full as u64 + 1) * self.range
+    /// Another unit follows the last.
+    fn end_unit(&mut self, next: Unit) {
+        let last = core::mem::replace(&mut self.last, next);
+        if self.len == 0 {
+            return;
+        }
+        let mut value = last.value();
+        self.units += 1;
+        for _ in 0..self.units.trailing_zeros() {
+            if let Some(left) = self.subtrees.pop() {
+                value = hazmat::merge_subtrees_non_root(&left, &value, Mode::Hash);
+            }
+        }
+        // An image of so many units that there is no place is larger than any disk.
+        let _ = self.subtrees.push(value);
+        if self.units * UNIT_LEN as u64 == self.range {
+            self.end_range();
+        }
     }
 
     fn end_range(&mut self) {
-        if let Some(place) = self.values.get_mut(self.full) {
-            let range = core::mem::replace(&mut self.current, hasher_from(self.len));
-            *place = range.finalize_non_root();
-            self.full += 1;
-        } else {
-            self.halve();
+        let Some(place) = self.values.get_mut(self.full) else {
+            // It is half of a range now.
+            return self.halve();
+        };
+        if let Some(value) = self.subtrees.pop() {
+            *place = value;
         }
+        self.full += 1;
+        self.units = 0;
     }
 
-    /// Makes one range of each two. The last is half of one then.
+    /// Makes one range of each two.
     fn halve(&mut self) {
         self.full = COUNT / 2;
         for place in 0..self.full {
@@ -115,8 +205,10 @@ impl<const COUNT: usize> Checksums<COUNT> {
     fn value_at(&self, offset: u64) -> ChainingValue {
         let full = self.values.get(..self.full).unwrap_or_default();
         let place = usize::try_from(offset / self.range).unwrap_or(usize::MAX);
-        let current = || self.current.finalize_non_root();
-        full.get(place).copied().unwrap_or_else(current)
+        full.get(place).copied().unwrap_or_else(|| {
+            let merge = |right, left| hazmat::merge_subtrees_non_root(left, &right, Mode::Hash);
+            self.subtrees.iter().rev().fold(self.last.value(), merge)
+        })
     }
 }
 
@@ -269,12 +361,24 @@ mod tests {
         let image = bytes(24 * WRITE_SIZE);
         let write = WRITE_SIZE;
         let lens = (0..24).map(|count| count * write);
-        for len in lens.flat_map(|len| [len, len + 1, len + write - 1]) {
+        for len in lens.flat_map(|len| [len, len + 1, len + UNIT_LEN, len + write - 1]) {
             let mut given = Checksums::<8>::new();
             for piece in image[..len].chunks(150_001) {
                 given.update(piece);
             }
             assert_eq!(given.hash(), blake3::hash(&image[..len]), "{len} bytes");
+            let mut helped = Checksums::<8>::new();
+            for (place, unit) in image[..len].chunks(UNIT_LEN).enumerate() {
+                match place % 5 {
+                    1 | 2 | 4 if unit.len() == UNIT_LEN => {
+                        helped.push(unit_value((place * UNIT_LEN) as u64, unit));
+                    }
+                    _ => helped.update(unit),
+                }
+            }
+            assert_eq!(helped.hash(), given.hash(), "{len} bytes");
+            let write = |offset| helped.value_at(offset) == given.value_at(offset);
+            assert!((0..len as u64).step_by(WRITE_SIZE).all(write));
         }
     }
 

@@ -10,6 +10,7 @@ mod clearing;
 mod closing;
 mod device;
 mod error;
+mod hashing;
 mod options;
 mod pipeline;
 mod ring;
@@ -25,7 +26,9 @@ use ironcast_proto::receiver::{
 };
 use ironcast_proto::time::Instant;
 
+pub use checksums::{UNIT_LEN, UnitValue, unit_value};
 pub use error::{Error, MemoryError};
+pub use hashing::HashOffload;
 pub use options::{Decompress, DiskOptions, Gpt, Guids, Leftover, OnFailure, TableState};
 
 use crate::decode::{Compression, gzip};
@@ -225,6 +228,11 @@ impl<'m, D: Disk> Engine<'m, D> {
         })
     }
 
+    /// Has `offload` hash what it takes.
+    pub fn set_offload(&mut self, offload: &'m mut dyn HashOffload) {
+        self.pipeline.set_offload(offload);
+    }
+
     /// Takes a datagram that arrived at the receiver's port. A block in it is copied at once.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
         self.is_busy = true;
@@ -329,7 +337,7 @@ impl<'m, D: Disk> Engine<'m, D> {
         true
     }
 
-    /// Whether what [`work`](Self::work) did last was to decode, and to hash what came out of it.
+    /// Whether what [`work`](Self::work) did last was to decode.
     #[must_use]
     pub fn has_decoded(&self) -> bool {
         self.pipeline.has_decoded()

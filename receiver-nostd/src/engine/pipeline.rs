@@ -9,8 +9,9 @@
 use blake3::{Hash, Hasher};
 use ironcast_proto::receiver::Repair;
 
-use super::checksums::Checksums;
+use super::checksums::UNIT_LEN;
 use super::closing::Proof;
+use super::hashing::{HashOffload, Hashing};
 use super::options::{DiskOptions, Leftover, TableState};
 use super::ring::Ring;
 use super::writer::Writer;
@@ -21,7 +22,7 @@ use crate::image;
 
 /// Most bytes that one step hashes or takes to decode. Pure Rust on firmware's terms (no SIMD) does
 /// some 400 MB/s, an emulated CPU 50, so that a step takes less than a millisecond even there.
-const PIECE_LEN: u64 = 32 << 10;
+const PIECE_LEN: u64 = UNIT_LEN as u64;
 
 /// What writes end at a multiple of where they can't end at one of [`WRITE_SIZE`]: the largest
 /// sector.
@@ -38,6 +39,8 @@ struct Decoding<'m> {
     buffer: &'m mut [u8],
     /// How many.
     filled: usize,
+    /// How many of them are hashed.
+    hashed: usize,
     /// Hash of the stream as it was sent, if that is not what the disk is given.
     hasher: Hasher,
 }
@@ -51,7 +54,7 @@ pub(super) struct Pipeline<'m, D: Disk> {
     /// Once the stream's first bytes told.
     format: Option<Format>,
     /// Of what the disk is given.
-    sums: Checksums,
+    hashing: Hashing<'m>,
     /// Stream offset up to which bytes are hashed.
     hashed: u64,
     /// Stream offset up to which bytes are written or decoded.
@@ -116,10 +119,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 gzip,
                 buffer,
                 filled: 0,
+                hashed: 0,
                 hasher: Hasher::new(),
             }),
             format: (!is_on).then_some(Format::Raw),
-            sums: Checksums::new(),
+            hashing: Hashing::new(),
             hashed: 0,
             consumed: 0,
             writer: Writer::new(disk, options),
@@ -132,6 +136,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     pub(super) fn capacity(&self) -> u64 {
         self.ring.len()
+    }
+
+    /// Has `offload` hash what it takes.
+    pub(super) fn set_offload(&mut self, offload: &'m mut dyn HashOffload) {
+        self.hashing.set_offload(offload);
     }
 
     pub(super) fn put(&mut self, offset: u64, block: &[u8]) {
@@ -211,7 +220,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     /// The hash of what the disk was given.
     pub(super) fn disk_hash(&self) -> Hash {
-        self.sums.hash()
+        self.hashing.sums().hash()
     }
 
     pub(super) fn disk(&mut self) -> &mut D {
@@ -235,7 +244,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.is_busy = !is_ready;
         let moved = match format {
             Format::Raw => is_ready && self.write_raw(arrived)?,
-            Format::Compressed(_) => is_ready && self.write_decoded()? || self.decode(arrived)?,
+            Format::Compressed(_) => {
+                self.hash_decoded(UNIT_LEN)
+                    || is_ready && self.write_decoded()?
+                    || self.decode(arrived)?
+            }
         };
         if moved {
             return Ok(true);
@@ -243,11 +256,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         if arrived.is_all && self.consumed == arrived.upto && is_ready {
             return self.finish(format, arrived);
         }
-        if arrived.is_busy && !self.must_hash(arrived) {
+        if arrived.is_busy && !self.must_hash(arrived) && !self.hashing.has_help() {
             // Whether the network leaves time for it is seen the next time.
             return Ok(arrived.upto >= self.hashed + PIECE_LEN);
         }
-        Ok(self.hash_piece(arrived))
+        Ok(self.hash_piece(arrived) || self.hashing.is_waiting())
     }
 
     /// Whether hashing must not wait any longer: most of the ring waits for it already.
@@ -282,7 +295,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             (Some(decoding), Some(Format::Compressed(_))) => {
                 decoding.hasher.update(piece);
             }
-            _ => self.sums.update(piece),
+            _ if !self.hashing.update(piece) => return false,
+            _ => {}
         }
         self.hashed += piece.len() as u64;
         !piece.is_empty()
@@ -311,6 +325,23 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         (is_last && is_use).then_some(end)
     }
 
+    /// Hashes a unit of what was decoded, if so many bytes of it are there.
+    fn hash_decoded(&mut self, least: usize) -> bool {
+        let Some(decoding) = &mut self.decoding else {
+            return false;
+        };
+        let end = decoding.filled.min(decoding.hashed + UNIT_LEN);
+        let piece = decoding.buffer.get(decoding.hashed..end);
+        let piece = piece.filter(|piece| piece.len() >= least);
+        match piece {
+            Some(piece) if self.hashing.update(piece) => {
+                decoding.hashed = end;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn decode(&mut self, arrived: Arrived) -> Result<bool, Error<D::Error>> {
         let Some(decoding) = &mut self.decoding else {
             return Ok(false);
@@ -321,18 +352,19 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         let input = self.ring.piece(self.consumed, end.unwrap_or(self.consumed));
         let offset = self.consumed;
         let decoded = decoding
-            .decode(input, &mut self.sums)
+            .decode(input)
             .map_err(|source| Error::Decode { offset, source })?;
         self.consumed += decoded.consumed as u64;
         self.has_decoded = decoded.consumed + decoded.produced > 0;
         Ok(self.has_decoded)
     }
 
-    /// Writes what was decoded, if the buffer is full.
+    /// Writes what was decoded, if the buffer is full and hashed.
     fn write_decoded(&mut self) -> Result<bool, Error<D::Error>> {
         match &mut self.decoding {
-            Some(decoding) if decoding.filled >= decoding.buffer.len() => {
+            Some(decoding) if decoding.hashed >= decoding.buffer.len() => {
                 decoding.filled = 0;
+                decoding.hashed = 0;
                 self.writer.write(decoding.buffer)?;
                 Ok(true)
             }
@@ -355,6 +387,12 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     /// that waits for the disk. Hashing comes in between, at the latest when all is safe: then the
     /// ring's memory is free.
     fn finish(&mut self, format: Format, arrived: Arrived) -> Result<bool, Error<D::Error>> {
+        let is_raw = format == Format::Raw;
+        let decoded = self.decoding.as_ref().filter(|_| !is_raw);
+        if decoded.is_some_and(|decoding| decoding.hashed < decoding.filled) {
+            self.hash_decoded(1);
+            return Ok(true);
+        }
         let is_first = !core::mem::replace(&mut self.is_closing, true);
         if let (Format::Compressed(_), Some(decoding), true) =
             (format, &mut self.decoding, is_first)
@@ -365,10 +403,10 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 .map_err(|source| Error::Decode { offset, source })?;
             self.writer.write(rest)?;
         }
-        if self.writer.is_flushed() && self.hash_piece(arrived) {
+        if self.writer.is_flushed() && (self.hash_piece(arrived) || self.hashing.is_waiting()) {
             return Ok(true);
         }
-        let sums = &self.sums;
+        let sums = self.hashing.sums();
         let moved = match (&mut self.decoding, format) {
             // What arrived is still there, and to compare with it is faster than to hash.
             (Some(decoding), Format::Raw) if self.writer.is_reading_back() => {
@@ -397,18 +435,12 @@ impl Decoding<'_> {
     }
 
     /// Decodes from `input` until it is used up or the buffer is full.
-    fn decode(
-        &mut self,
-        input: &[u8],
-        sums: &mut Checksums,
-    ) -> Result<decode::Decoded, decode::Error> {
+    fn decode(&mut self, input: &[u8]) -> Result<decode::Decoded, decode::Error> {
         let Some(decoder) = &mut self.decoder else {
             return Ok(decode::Decoded::default());
         };
         let decoded = decoder.decode(input, self.buffer, self.filled)?;
-        let filled = self.filled + decoded.produced;
-        sums.update(self.buffer.get(self.filled..filled).unwrap_or_default());
-        self.filled = filled;
+        self.filled += decoded.produced;
         Ok(decoded)
     }
 
@@ -417,6 +449,7 @@ impl Decoding<'_> {
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
         }
+        self.hashed = 0;
         let filled = core::mem::take(&mut self.filled);
         Ok(self.buffer.get_mut(..filled).unwrap_or_default())
     }

@@ -15,6 +15,9 @@ pub(crate) const SYSTEM_LOADERS: [&str; 4] = [
     r"Boot\bootmgfw.efi",
 ];
 
+/// Whether the firmware's services for several processors are used: not tried here.
+pub(crate) const HAS_PROCESSORS: bool = false;
+
 /// The generic timer's counter.
 pub(crate) fn ticks() -> u64 {
     let count;

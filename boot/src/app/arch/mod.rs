@@ -9,6 +9,10 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) use aarch64::{DEFAULT_LOADER, SYSTEM_LOADERS, Uart, ticks, ticks_per_second};
+pub(crate) use aarch64::{
+    DEFAULT_LOADER, HAS_PROCESSORS, SYSTEM_LOADERS, Uart, ticks, ticks_per_second,
+};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::{DEFAULT_LOADER, SYSTEM_LOADERS, Uart, ticks, ticks_per_second};
+pub(crate) use x86_64::{
+    DEFAULT_LOADER, HAS_PROCESSORS, SYSTEM_LOADERS, Uart, ticks, ticks_per_second,
+};

@@ -28,6 +28,9 @@ const SCRATCH: u16 = 7;
 /// Bit of the state: the transmitter is empty.
 const TRANSMITTER_EMPTY: u8 = 0x20;
 
+/// Whether the firmware's services for several processors are used.
+pub(crate) const HAS_PROCESSORS: bool = true;
+
 /// The time stamp counter.
 pub(crate) fn ticks() -> u64 {
     // SAFETY: every x86-64 processor has the instruction, and firmware runs in ring 0, where no
