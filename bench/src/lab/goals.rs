@@ -55,7 +55,7 @@ pub fn judge(all: &[Summary]) -> Page {
         let word = if one.reached { "yes" } else { "**NO**" };
         table.row([one.goal.as_str(), word, one.figures.as_str()]);
     }
-    let mut page = Page::new("goals", "Goals", table.clone());
+    let mut page = Page::new("goals", "Goals", table.clone()).of("memory,loss,mixed,fec");
     let reached = judged.iter().filter(|one| one.reached).count();
     page.text(format!(
         "Judged by the medians of one and the same run: {reached} of {} are reached. Where a rival \
@@ -85,7 +85,7 @@ fn find(
 fn at_least(goal: String, value: f64, bound: f64, figures: String) -> Judged {
     Judged {
         goal,
-        figures: format!("{}: {figures}", short(value)),
+        figures: format!("{} ({figures})", short(value)),
         reached: value >= bound,
     }
 }
@@ -94,7 +94,7 @@ fn at_least(goal: String, value: f64, bound: f64, figures: String) -> Judged {
 fn at_most(goal: String, value: f64, bound: f64, figures: String) -> Judged {
     Judged {
         goal,
-        figures: format!("{}: {figures}", short(value)),
+        figures: format!("{} ({figures})", short(value)),
         reached: value <= bound,
     }
 }
@@ -339,7 +339,7 @@ mod tests {
         let reached: Vec<bool> = verdicts.iter().map(|(_, reached)| *reached).collect();
         // 7 times as fast; not 8 times less CPU time; too much memory in the sender only.
         assert_eq!(reached, [true, false, false, true], "{verdicts:?}");
-        assert!(verdicts[0].0.contains("7.00: 1.00 and 0.14 MiB/s"));
+        assert!(verdicts[0].0.contains("7.00 (1.00 and 0.14 MiB/s)"));
     }
 
     #[test]
