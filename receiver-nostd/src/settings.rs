@@ -56,6 +56,8 @@ pub struct Settings<'a> {
     pub job: Option<JobName<'a>>,
     /// `seed=`: the file that the installed system finds at its first boot. Default: none.
     pub seed: Option<SeedFile<'a>>,
+    /// `stats=`: whether the machine tells where the time of the transfer went. Default: no.
+    pub stats: bool,
     /// `then=`: what to do after success. Default: restart.
     pub then: Then,
 }
@@ -78,6 +80,7 @@ impl Default for Settings<'_> {
             on_failure: OnFailure::default(),
             job: None,
             seed: None,
+            stats: false,
             then: Then::Reboot,
         }
     }
@@ -184,6 +187,7 @@ impl<'a> Settings<'a> {
             Key::DryRun => self.dry_run = yes_or_no(value)?,
             Key::Job => self.job = Some(JobName::parse(value)?),
             Key::Seed => self.seed = Some(SeedFile::parse(value)?),
+            Key::Stats => self.stats = yes_or_no(value)?,
             Key::Then => {
                 self.then = match value {
                     "reboot" => Then::Reboot,
@@ -215,11 +219,12 @@ enum Key {
     OnFailure,
     Job,
     Seed,
+    Stats,
     Then,
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 16] = [
+const KEYS: [(Key, &str, &str); 17] = [
     (
         Key::Disk,
         "disk",
@@ -260,6 +265,7 @@ const KEYS: [(Key, &str, &str); 16] = [
         "seed",
         "the path of a file, such as seeds/<mac>, of up to 128 printable characters",
     ),
+    (Key::Stats, "stats", "yes or no"),
     (Key::Then, "then", "reboot, poweroff, boot or wait"),
 ];
 
@@ -517,7 +523,7 @@ mod tests {
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
              nic=52-54-00-AB-cd-EF \
              late-join=yes decompress=zstd dry-run=yes verify=no gpt=move guid=new \
-             on-failure=keep then=poweroff",
+             on-failure=keep stats=yes then=poweroff",
         );
         let expected = Settings {
             disk: DiskChoice::Kind {
@@ -542,6 +548,7 @@ mod tests {
             on_failure: OnFailure::Keep,
             job: None,
             seed: None,
+            stats: true,
             then: Then::PowerOff,
         };
         assert_eq!(settings, Ok(expected));
@@ -629,6 +636,7 @@ mod tests {
             "gpt=yes",
             "guid=random",
             "on-failure=zero",
+            "stats=on",
             "then=Reboot",
         ] {
             let error = parsed(word).unwrap_err();
@@ -759,6 +767,7 @@ mod tests {
         assert!(row("guid").contains("| `keep` |"));
         assert_eq!(defaults.on_failure, OnFailure::Clear);
         assert!(row("on-failure").contains("| `clear` |"));
+        assert!(!defaults.stats && row("stats").contains("| `no` |"));
         assert!(row("portbase").contains(&std::format!("| `{}` |", defaults.port_base)));
     }
 }

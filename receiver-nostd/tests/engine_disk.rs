@@ -39,10 +39,28 @@ fn p1_what_a_disk_keeps_wrong_is_found_where_it_is() {
     }
 }
 
+/// What is still in the ring of 8 writes is compared with it, what has left it by its hash.
 #[test]
-fn p1_what_no_checksum_sees_is_found_by_the_hash() {
+fn p1_an_image_larger_than_memory_is_proved_as_well() {
+    let image = image(12 * WRITE_SIZE + 77);
+    let disk = TestDisk::with_capacity(8 << 20);
+    let report = send(&image, defaults(), &disk);
+    assert!(report.verified && disk.bytes()[..image.len()] == image);
+    assert_eq!(report.hash, blake3::hash(&image));
+    for write in 1..12 {
+        let (start, end) = (write * WRITE, (write + 1) * WRITE);
+        for wrong in [start, end - 1] {
+            let disk = TestDisk::with_capacity(8 << 20).failing(Fault::Flip(wrong));
+            let (error, _) = fail(&image, defaults(), &disk);
+            assert_eq!(error, Error::Differs { start, end }, "byte {wrong}");
+        }
+    }
+}
+
+#[test]
+fn p1_what_no_crc_sees_is_found_where_it_is() {
     let image = image(5 * WRITE_SIZE + 77);
-    let (start, end) = (0, image.len() as u64);
+    let (start, end) = (2 * WRITE, 3 * WRITE);
     let disk = TestDisk::with_capacity(8 << 20).failing(Fault::Forge(2 * WRITE + 9));
     let (error, _) = fail(&image, defaults(), &disk);
     assert_eq!(error, Error::Differs { start, end });

@@ -123,10 +123,13 @@ fn p3_full_memory_is_silent_and_asks_for_the_slice_when_there_is_room() {
         engine.handle_datagram(now, SENDER, &bytes(&Message::ReqAck(asked)));
         assert_eq!(engine.poll_transmit(&mut buffer), None, "round {rxmit}");
     }
-    while engine.progress().written == 0 {
-        assert!(engine.work(now));
-    }
-    let sent = engine.poll_transmit(&mut buffer).expect("an answer");
+    let sent = loop {
+        assert!(engine.work(now), "an answer");
+        if let Some(sent) = engine.poll_transmit(&mut buffer) {
+            break sent;
+        }
+    };
+    assert!(engine.progress().written >= WRITE_SIZE as u64, "not before");
     let answer = Message::parse(&buffer[..sent.len]);
     assert!(
         matches!(

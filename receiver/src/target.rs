@@ -16,6 +16,8 @@ use ironcast_hosted::{Pipe, is_closed};
 use ironcast_receiver_nostd::Disk;
 use rustix::fs::OFlags;
 
+use crate::sparse::Run;
+
 /// When written bytes are safe from a loss of power.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -36,6 +38,8 @@ pub struct Target {
     kind: Kind,
     durability: Durability,
     begun: bool,
+    /// How far the file reaches, with the zeros at its end that were left out.
+    end: u64,
     /// The command of `--pipe`.
     command: Option<String>,
     /// It, once it runs, and where its input goes.
@@ -157,6 +161,7 @@ impl Target {
             kind,
             durability,
             begun: false,
+            end: 0,
             command: None,
             pipe: None,
         }
@@ -197,9 +202,32 @@ impl Target {
 
     fn write_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.pipe {
+            None if self.kind == Kind::File => self.write_to_file(bytes),
             None => self.file.write(bytes),
             Some((pipe, Some(input))) => input.write(bytes).map_err(|error| pipe.broken(error)),
             Some((_, None)) => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Writes to a file that was empty at first, but for long runs of zeros behind its end.
+    fn write_to_file(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let position = self.file.stream_position()?;
+        let written = match Run::first(bytes) {
+            Run::Zeros(len) if position >= self.end => {
+                self.file.seek(SeekFrom::Start(position + len as u64))?;
+                len
+            }
+            Run::Zeros(len) | Run::Data(len) => self.file.write(&bytes[..len])?,
+        };
+        self.end = self.end.max(position + written as u64);
+        Ok(written)
+    }
+
+    /// Lets the file reach as far as it is to, though it ends with zeros that were left out.
+    fn extend(&self) -> io::Result<()> {
+        match self.file.metadata()?.len() < self.end {
+            true => self.file.set_len(self.end),
+            false => Ok(()),
         }
     }
 
@@ -236,6 +264,9 @@ impl embedded_io::Write for Target {
     fn flush(&mut self) -> io::Result<()> {
         self.begin()?;
         self.finish_pipe()?;
+        if self.kind == Kind::File {
+            self.extend()?;
+        }
         match (self.kind, self.durability) {
             (Kind::Stream, _) | (_, Durability::Never) => Ok(()),
             (Kind::File | Kind::BlockDevice(_) | Kind::Redirected, _) => self.file.sync_all(),
@@ -340,6 +371,28 @@ mod tests {
         let mut target = Target::open(Some(&path), None, Durability::Never).unwrap();
         target.flush().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn zeros_are_left_out_where_the_file_has_none_else() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = Folder::new("target-sparse");
+        let path = folder.0.join("image");
+        let mut image = vec![0; 3 << 20];
+        image[..5].copy_from_slice(b"start");
+        image[2 << 20] = 1;
+        let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
+        target.write_all(&image).unwrap();
+        target.flush().unwrap();
+        assert!(fs::read(&path).unwrap() == image);
+        let taken = fs::metadata(&path).unwrap().blocks() * 512;
+        assert!(taken < 1 << 20, "{taken} bytes taken");
+        // What was written is overwritten.
+        embedded_io::Seek::seek(&mut target, embedded_io::SeekFrom::Start(0)).unwrap();
+        target.write_all(&vec![0; 1 << 20]).unwrap();
+        target.flush().unwrap();
+        image[..5].fill(0);
+        assert!(fs::read(&path).unwrap() == image);
     }
 
     #[test]

@@ -14,8 +14,11 @@ use uefi::{Event, runtime};
 
 use super::arch::{self, ticks};
 
-/// How long the first measurement takes.
-const FIRST_MEASUREMENT: Duration = Duration::from_millis(50);
+/// How long each of the first measurements takes.
+const FIRST_MEASUREMENT: Duration = Duration::from_millis(5);
+
+/// How many there are. Whatever disturbs one makes it longer, so that the shortest is right.
+const FIRST_MEASUREMENTS: usize = 3;
 
 /// How far apart two changes of the calendar clock's second must be to measure by them.
 const REFINING_TIME: Duration = Duration::from_secs(8);
@@ -61,7 +64,7 @@ struct Look {
 }
 
 impl Clock {
-    /// A clock that starts now. It takes 50 ms to measure the counter's speed, if it has to be.
+    /// A clock that starts now. It takes 15 ms to measure the counter's speed, if it has to be.
     pub(crate) fn start() -> Self {
         let before = ticks();
         let (ticks_per_second, refining) = match arch::ticks_per_second() {
@@ -81,6 +84,13 @@ impl Clock {
     /// The time now.
     pub(crate) fn now(&self) -> Instant {
         self.at(ticks())
+    }
+
+    /// How many microseconds that many ticks of the processor's counter take.
+    pub(crate) fn micros_of(&self, ticks: u64) -> u64 {
+        let per_second = self.rate.get().ticks_per_second;
+        let micros = u128::from(ticks) * 1_000_000 / u128::from(per_second);
+        u64::try_from(micros).unwrap_or(u64::MAX)
     }
 
     /// Does a step of measuring the counter's speed against the calendar clock. To be called often
@@ -185,9 +195,12 @@ impl Drop for Nap {
 
 /// The counter's ticks in a second, by the firmware's own delay.
 fn measure_by_delay() -> u64 {
-    let before = ticks();
-    boot::stall(FIRST_MEASUREMENT);
-    let passed = ticks().wrapping_sub(before);
+    let measurements = (0..FIRST_MEASUREMENTS).map(|_| {
+        let before = ticks();
+        boot::stall(FIRST_MEASUREMENT);
+        ticks().wrapping_sub(before)
+    });
+    let passed = measurements.min().unwrap_or(0);
     match 1_000_000 / micros(FIRST_MEASUREMENT) * passed {
         // A counter that stands still would stop every timer; 1 GHz is near any real one.
         0 => 1_000_000_000,

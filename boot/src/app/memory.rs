@@ -36,24 +36,33 @@ pub(crate) struct Pages {
 impl Pages {
     /// Takes memory for `bytes` bytes, filled with zeros.
     pub(crate) fn allocate(bytes: usize) -> Result<Self, MemoryError> {
+        let mut pages = Self::allocate_unfilled(bytes)?;
+        pages.as_mut_slice().fill(0);
+        Ok(pages)
+    }
+
+    /// Takes memory for `bytes` bytes, with whatever was left in it.
+    ///
+    /// To fill a large one costs more than it seems: a virtual machine gets its memory from the
+    /// host page by page, at the first touch, and may never need all of it.
+    fn allocate_unfilled(bytes: usize) -> Result<Self, MemoryError> {
         let count = bytes.div_ceil(PAGE_SIZE);
         let start = boot::allocate_pages(AllocateType::AnyPages, MemoryType::LOADER_DATA, count)
             .map_err(|_| MemoryError { wanted: bytes })?;
-        // SAFETY: the firmware has just handed out `count` pages from `start` to nobody else.
-        unsafe { start.write_bytes(0, count * PAGE_SIZE) };
         Ok(Self { start, count })
     }
 
     /// The memory.
     pub(crate) fn as_slice(&self) -> &[u8] {
-        // SAFETY: the pages are ours until drop and were filled with zeros when taken.
+        // SAFETY: the pages are ours until drop. What is in them was left by the firmware, a
+        // program that the compiler knows nothing of: bytes with some value, whichever.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count * PAGE_SIZE) }
     }
 
     /// The memory, to be written.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: `&mut self` is the only way to the pages, which were filled with zeros when
-        // taken.
+        // SAFETY: `&mut self` is the only way to the pages. What is in them was left by the
+        // firmware, a program that the compiler knows nothing of: bytes with some value, whichever.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.count * PAGE_SIZE) }
     }
 
@@ -91,7 +100,7 @@ fn allocate_ring() -> Result<Pages, MemoryError> {
                 wanted: SMALLEST_RING,
             });
         }
-        match Pages::allocate(size) {
+        match Pages::allocate_unfilled(size) {
             Ok(ring) => return Ok(ring),
             // The map is only a hint: firmware may refuse what it shows as free.
             Err(_) => size /= 2,

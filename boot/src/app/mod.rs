@@ -12,6 +12,7 @@ mod disk;
 mod disk_identity;
 mod disks;
 mod dry_run;
+mod events;
 mod failure;
 mod files;
 mod firmware;
@@ -33,6 +34,7 @@ mod pxe;
 mod random;
 mod screen;
 mod serial;
+mod stats;
 mod target;
 mod then;
 mod transfer;
@@ -57,6 +59,7 @@ use network::Network;
 use network_boot::NetworkBoot;
 use outcome::Done;
 use plan::{Installation, Plan, Surroundings};
+use stats::Moment;
 use transfer::Target;
 
 #[entry]
@@ -68,6 +71,7 @@ fn main() -> Status {
     console.page().machine = identity::description();
     console.plain_line(concat!("ironcast: ", env!("CARGO_PKG_VERSION")));
     firmware::connect_all_drivers();
+    stats::reach(Moment::Drivers, clock.now());
     run(&clock, &mut console)
 }
 
@@ -81,6 +85,7 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
     let source = Source::find(network_boot.as_mut(), clock, console);
     let source = source.as_ref().map(Option::as_ref).map_err(Failure::clone);
     let settings = source.clone().and_then(Source::settings);
+    stats::reach(Moment::Settings, clock.now());
     let plan = settings.clone().and_then(|settings| {
         show_settings(&settings, source.ok().flatten(), console);
         nic::choose(&mut cards, settings.nic)?;
@@ -91,6 +96,7 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
         };
         Plan::make(&settings, surroundings, clock, console)
     });
+    stats::reach(Moment::Plan, clock.now());
     // The firmware's network stack is to give the card away.
     drop(network_boot);
     // A machine whose settings nobody understands looks for senders as one without any.
@@ -101,6 +107,7 @@ fn run(clock: &Clock, console: &mut Console) -> ! {
         Ok(Plan::Start(done)) => start(&done, console),
         Ok(Plan::Install(installation)) => {
             let network = connect(console);
+            stats::reach(Moment::Network, clock.now());
             let done =
                 network.and_then(|network| install(installation, &settings, network, console));
             match done {

@@ -21,9 +21,11 @@ use uefi::proto::network::EfiMacAddr;
 use uefi::proto::network::snp::{NetworkState, ReceiveFlags, SimpleNetwork};
 use uefi::{Handle, Status};
 
+use super::arch::ticks;
 use super::failure::Failure;
 use super::firmware::{self, Path};
 use super::memory::{MemoryError, Pages};
+use super::stats;
 
 /// Frames that may wait to be sent at once. Drivers hold 15 to 64 at least.
 const TRANSMIT_BUFFERS: usize = 12;
@@ -299,7 +301,9 @@ impl Device for &mut Nic {
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sending<'_>)> {
         let buffer = self.received.as_mut_slice();
+        let before = ticks();
         let length = self.network.receive(buffer, None, None, None, None).ok()?;
+        stats::NIC.add(ticks().wrapping_sub(before), length);
         let frame = self.received.as_slice().get(..length)?;
         let sending = Sending {
             network: &mut self.network,
@@ -361,7 +365,8 @@ impl TxToken for Sending<'_> {
         let frame = &mut pages.as_mut_slice()[..padded];
         frame[length..].fill(0);
         let result = f(&mut frame[..length]);
-        match self.network.transmit(0, frame, None, None, None) {
+        let network = self.network;
+        match stats::NIC.time(padded, || network.transmit(0, frame, None, None, None)) {
             // The driver reads the frame until it hands it back.
             Ok(()) => sent.push(pages),
             // A full driver has not taken it; the frame is lost like any other on a network.

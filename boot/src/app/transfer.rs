@@ -5,7 +5,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::net::Ipv4Addr;
 
 use ironcast_proto::receiver::{self, Transmit};
@@ -20,10 +20,12 @@ use ironcast_receiver_nostd::settings::{Guid, Settings};
 use ironcast_receiver_nostd::silence::{Remedy, Silence};
 use uefi::Status;
 
+use super::arch::ticks;
 use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disk::DiskError;
 use super::disks::DiskInfo;
+use super::events;
 use super::failure::Failure;
 use super::identity;
 use super::memory::Buffers;
@@ -32,6 +34,7 @@ use super::nic::Nic;
 use super::outcome::{self, Done};
 use super::progress::{self, Meter};
 use super::random;
+use super::stats::{self, Moment};
 
 /// How long the machine waits for a transfer to start: a night, so that machines can be switched on
 /// in the evening for a transfer in the morning.
@@ -57,6 +60,8 @@ pub(crate) struct Transfer<'a> {
     options: DiskOptions,
     rendezvous: Option<Ipv4Addr>,
     decompress: Decompress,
+    /// Whether to tell where the time went.
+    stats: bool,
     clock: &'a Clock,
 }
 
@@ -75,6 +80,7 @@ impl<'a> Transfer<'a> {
             options: disk_options(settings)?,
             rendezvous: settings.rendezvous,
             decompress: settings.decompress,
+            stats: settings.stats,
             clock,
         })
     }
@@ -93,6 +99,7 @@ impl<'a> Transfer<'a> {
             options,
             rendezvous,
             decompress,
+            stats,
             clock,
         } = self;
         let Buffers {
@@ -128,6 +135,9 @@ impl<'a> Transfer<'a> {
             console.set_busy(true);
             let ended = receiving.run(network, rendezvous, console);
             console.set_busy(false);
+            if stats && !matches!(ended, Ok(None)) {
+                console.plain_line(&stats::line(clock));
+            }
             match ended? {
                 Some(Ok(report)) => {
                     let done = receiving.done(&report, options);
@@ -206,20 +216,19 @@ impl<'a> Receiving<'a> {
             if self.is_seeking() && renew_at.is_some_and(|at| at <= now) {
                 return Ok(None);
             }
+            let turn = ticks();
             let seen = self.receive(&mut link);
             self.restart_if_deaf(seen, &mut link, console);
             self.engine.handle_timeout(now);
             self.transmit(&mut link);
             if let Some(outcome) = self.tell(&mut link, console) {
+                stats::reach(Moment::Ready, self.worked);
                 self.last_words(&mut link);
                 self.show_last_figures(console);
                 self.show_counts(&link, console);
                 return Ok(Some(outcome));
             }
-            let worked = self.engine.work(now);
-            if worked {
-                self.worked = self.clock.now();
-            }
+            let worked = self.work(now);
             self.show_progress(now, console);
             console.pump(now);
             if self.meter.started().is_none() {
@@ -228,7 +237,36 @@ impl<'a> Receiving<'a> {
             if !seen && !worked && self.is_seeking() {
                 self.nap.wait(REST);
             }
+            if !seen && !worked {
+                stats::IDLE.add(ticks().wrapping_sub(turn), 0);
+            }
         }
+    }
+
+    /// Has the engine do a piece of its work; whether there was any.
+    fn work(&mut self, now: Instant) -> bool {
+        let (before, disk) = (ticks(), stats::DISK.ticks());
+        let worked = self.engine.work(now);
+        if worked {
+            let counter = match self.engine.has_decoded() {
+                true => &stats::DECODE,
+                false => &stats::HASH,
+            };
+            let disk = stats::DISK.ticks().wrapping_sub(disk);
+            counter.add(ticks().wrapping_sub(before).wrapping_sub(disk), 0);
+            self.worked = self.clock.now();
+        }
+        let progress = self.engine.progress();
+        for (moment, is_reached) in [
+            (Moment::FirstData, progress.received > 0),
+            (Moment::Arrived, progress.total == Some(progress.received)),
+            (Moment::Flushed, progress.is_flushed),
+        ] {
+            if is_reached {
+                stats::reach(moment, self.worked);
+            }
+        }
+        worked
     }
 
     /// Empties the network card, and answers what has come. True if there was any frame.
@@ -236,11 +274,16 @@ impl<'a> Receiving<'a> {
         for round in 0..POLLS {
             let now = self.clock.now();
             let engine = &mut self.engine;
+            let (before, nic) = (ticks(), stats::NIC.ticks());
+            let mut bytes = 0;
             if !link.poll(now, &mut |from, data| {
+                bytes += data.len();
                 engine.handle_datagram(now, from, data)
             }) {
                 return round > 0;
             }
+            let nic = stats::NIC.ticks().wrapping_sub(nic);
+            stats::COPY.add(ticks().wrapping_sub(before).wrapping_sub(nic), bytes);
             self.transmit(link);
         }
         true
@@ -303,8 +346,8 @@ impl<'a> Receiving<'a> {
                 Event::Receiver(event) => event,
                 Event::Finished(outcome) => return Some(outcome),
             };
-            if let Some(text) = text(&event) {
-                match is_warning(&event) {
+            if let Some(text) = events::text(&event) {
+                match events::is_warning(&event) {
                     true => console.warn(&text),
                     false => console.line(&text),
                 }
@@ -320,6 +363,7 @@ impl<'a> Receiving<'a> {
                 }
                 receiver::Event::Asynchronous { sender, .. }
                 | receiver::Event::Connected { sender, .. } => {
+                    stats::reach(Moment::Connected, self.clock.now());
                     self.is_one_way = matches!(event, receiver::Event::Asynchronous { .. });
                     console.page().sender = sender.ip().to_string();
                     console.page().status = "Waiting for the start".to_owned();
@@ -329,7 +373,11 @@ impl<'a> Receiving<'a> {
                     page.sender.clear();
                     page.status = "Waiting for a sender".to_owned();
                 }
-                receiver::Event::Started => self.meter.start(self.clock.now()),
+                receiver::Event::Started => {
+                    let now = self.clock.now();
+                    stats::begin(now);
+                    self.meter.start(now);
+                }
                 _ => {}
             }
         }
@@ -415,57 +463,5 @@ fn disk_options(settings: &Settings<'_>) -> Result<DiskOptions, Failure> {
         guids,
         on_failure: settings.on_failure,
         may_be_empty: false,
-    })
-}
-
-/// Whether a person should read of an event even later.
-fn is_warning(event: &receiver::Event) -> bool {
-    matches!(
-        event,
-        receiver::Event::Other { .. }
-            | receiver::Event::TooLate { .. }
-            | receiver::Event::Joined { .. }
-            | receiver::Event::DataLost { .. }
-            | receiver::Event::Lost
-    )
-}
-
-/// What a person at the machine should know of an event.
-fn text(event: &receiver::Event) -> Option<String> {
-    Some(match event {
-        receiver::Event::Heard { sender } => format!("ironcast: sender {} heard", sender.ip()),
-        receiver::Event::Asynchronous { sender, block_size } => format!(
-            "ironcast: following {} without a word, blocks of {block_size} bytes",
-            sender.ip()
-        ),
-        receiver::Event::Connected {
-            sender,
-            number,
-            block_size,
-            ..
-        } => format!(
-            "ironcast: connected to {} as receiver {number}, blocks of {block_size} bytes",
-            sender.ip()
-        ),
-        receiver::Event::Other { sender } => format!(
-            "ironcast: another sender, {}, uses the same port; it is ignored",
-            sender.ip()
-        ),
-        receiver::Event::TooLate { sender } => format!(
-            "ironcast: {} is in the middle of a transfer; waiting for the next \
-             (late-join=yes takes the rest of this one)",
-            sender.ip()
-        ),
-        receiver::Event::Joined { slice } => format!(
-            "ironcast: joined late, at slice {slice}: the disk gets the rest of the image, not all"
-        ),
-        receiver::Event::DataLost { offset } => {
-            format!("ironcast: data lost after byte {offset}; going on without them")
-        }
-        receiver::Event::Lost => "ironcast: the sender fell silent; looking again".to_owned(),
-        receiver::Event::Started => "ironcast: transfer started".to_owned(),
-        receiver::Event::Join { .. }
-        | receiver::Event::Ended { .. }
-        | receiver::Event::Finished(_) => return None,
     })
 }

@@ -185,24 +185,22 @@ mod tests {
     #[test]
     fn several_multiples_at_once_are_those_made_one_by_one() {
         let source: Vec<u8> = (0..=255).rev().collect();
-        for len in [0, 1, 63, 64, 65, 127, 128, 200, 256] {
-            for first in 0..=247 {
-                let factor = |index: usize| first + index as u8;
-                let mut targets = [[0x5a_u8; 256]; 8];
-                let mut expected = targets;
-                // The last target is shorter than the source.
-                let mut places: Vec<&mut [u8]> = targets
-                    .iter_mut()
-                    .enumerate()
-                    .map(|(index, target)| &mut target[..if index == 7 { 100 } else { 256 }])
-                    .collect();
-                add_multiples(&source[..len], factor, &mut places);
-                for (index, target) in expected.iter_mut().enumerate() {
-                    let end = if index == 7 { 100 } else { 256 };
-                    add_multiple(factor(index), &source[..len], &mut target[..end]);
-                }
-                assert_eq!(targets, expected, "{len} bytes, from {first} on");
+        let lens = [0, 1, 63, 64, 65, 127, 128, 200, 256];
+        for (first, len) in (0..=247).flat_map(|first| lens.map(|len| (first, len))) {
+            let factor = |index: usize| first + index as u8;
+            // The last target is shorter than the source.
+            let end = |index: usize| if index == 7 { 100 } else { 256 };
+            let mut targets = [[0x5a_u8; 256]; 8];
+            let mut expected = targets;
+            let mut places: Vec<&mut [u8]> = (0..)
+                .zip(&mut targets)
+                .map(|(index, target)| &mut target[..end(index)])
+                .collect();
+            add_multiples(&source[..len], factor, &mut places);
+            for (index, target) in expected.iter_mut().enumerate() {
+                add_multiple(factor(index), &source[..len], &mut target[..end(index)]);
             }
+            assert_eq!(targets, expected, "{len} bytes, from {first} on");
         }
     }
 

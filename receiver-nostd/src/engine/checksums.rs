@@ -1,31 +1,33 @@
-//! Where a disk differs from what was given to it, in memory that does not grow with the image.
+//! What a disk was given, and where it differs from that, in memory that does not grow with the
+//! image.
 //!
-//! BLAKE3 over all of it proves that nothing differs, but does not tell where something does. So
-//! there is a table of CRC-32s beside, one for each range of the image. The ranges are of one
-//! length, a write at first. When the table is full each two of them become one of twice the
-//! length, which CRC-32 can do without the bytes; so any image fits, and a fault is narrowed down
-//! to a thousandth of it at the worst.
+//! BLAKE3 is a tree: the hash of an image is made of the hashes of its parts, which it calls
+//! chaining values. So one pass over the bytes gives both the image's hash and a table that tells
+//! where a disk has something else. Its ranges are of one length, a write at first; when it is
+//! full, each two of them become one of twice the length, which needs no byte of them. So any image
+//! fits, and a fault is narrowed down to 1/128 of it at the worst.
 
 use core::ops::Range;
 
-use blake3::Hash;
-use crc32fast::Hasher;
+use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
+use blake3::{Hash, Hasher, OUT_LEN};
 
 use super::WRITE_SIZE;
 
-/// Ranges in the table: with 256 KiB to begin with, images of up to 256 MiB have no longer ones.
-const RANGES: usize = 1024;
+/// Ranges in the table: with 256 KiB to begin with, images of up to 64 MiB have no longer ones.
+const RANGES: usize = 256;
 
-/// Checksums of what was given to a disk, from its start on, of as many ranges as fit into `COUNT`
+/// Hashes of what was given to a disk, from its start on, of as many ranges as fit into `COUNT`
 /// places, which is even.
 #[derive(Debug)]
 pub(super) struct Checksums<const COUNT: usize = RANGES> {
-    /// Those of ranges that are full.
-    sums: [u32; COUNT],
+    /// Those of ranges that are full, but for the last.
+    values: [ChainingValue; COUNT],
     full: usize,
-    /// Bytes of each range.
+    /// Bytes of each range: a write's length and a power of two.
     range: u64,
-    /// That of the range that is being filled.
+    /// The last range. It has a byte as soon as there is any, since the last part of a tree is
+    /// treated apart.
     current: Hasher,
     /// Bytes in all.
     len: u64,
@@ -34,7 +36,7 @@ pub(super) struct Checksums<const COUNT: usize = RANGES> {
 impl<const COUNT: usize> Checksums<COUNT> {
     pub(super) fn new() -> Self {
         Self {
-            sums: [0; COUNT],
+            values: [[0; OUT_LEN]; COUNT],
             full: 0,
             range: WRITE_SIZE as u64,
             current: Hasher::new(),
@@ -45,54 +47,75 @@ impl<const COUNT: usize> Checksums<COUNT> {
     /// Takes in the next bytes.
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let end = self.full as u64 * self.range + self.range;
-            let (now, rest) = split(bytes, end - self.len);
+            if self.len == self.end() {
+                self.end_range();
+            }
+            let (now, rest) = split(bytes, self.end() - self.len);
             self.current.update(now);
             self.len += now.len() as u64;
             bytes = rest;
-            if self.len == end {
-                self.end_range();
-            }
         }
     }
 
+    /// The hash of all bytes.
+    pub(super) fn hash(&self) -> Hash {
+        let mut before = self.values.get(..self.full).unwrap_or_default();
+        if before.is_empty() {
+            return self.current.finalize();
+        }
+        // What is left of the last range is in whole subtrees, the largest first.
+        let mut last = self.current.finalize_non_root();
+        loop {
+            let size = 1 << before.len().trailing_zeros();
+            let (rest, subtree) = before.split_at(before.len().saturating_sub(size));
+            let value = value_of(subtree);
+            if rest.is_empty() {
+                return hazmat::merge_subtrees_root(&value, &last, Mode::Hash);
+            }
+            last = hazmat::merge_subtrees_non_root(&value, &last, Mode::Hash);
+            before = rest;
+        }
+    }
+
+    /// Where the last range ends.
+    fn end(&self) -> u64 {
+        (self.full as u64 + 1) * self.range
+    }
+
     fn end_range(&mut self) {
-        if let Some(place) = self.sums.get_mut(self.full) {
-            let range = core::mem::replace(&mut self.current, Hasher::new());
-            *place = range.finalize();
+        if let Some(place) = self.values.get_mut(self.full) {
+            let range = core::mem::replace(&mut self.current, hasher_from(self.len));
+            *place = range.finalize_non_root();
             self.full += 1;
         } else {
             self.halve();
         }
     }
 
-    /// Makes one range of each two. The one that is being filled is half of one then.
+    /// Makes one range of each two. The last is half of one then.
     fn halve(&mut self) {
         self.full = COUNT / 2;
         for place in 0..self.full {
-            let pair = self.sums.get(2 * place..2 * place + 2);
-            let Some(&[first, second]) = pair else {
-                continue;
-            };
-            let mut both = Hasher::new_with_initial_len(first, self.range);
-            both.combine(&Hasher::new_with_initial_len(second, self.range));
-            if let Some(sum) = self.sums.get_mut(place) {
-                *sum = both.finalize();
+            let pair = self.values.get(2 * place..2 * place + 2);
+            let value = value_of(pair.unwrap_or_default());
+            if let Some(place) = self.values.get_mut(place) {
+                *place = value;
             }
         }
         self.range *= 2;
     }
 
     /// The range that has the byte at `offset`.
-    fn range_at(&self, offset: u64) -> Range<u64> {
+    pub(super) fn range_at(&self, offset: u64) -> Range<u64> {
         let start = offset / self.range * self.range;
         start..(start + self.range).min(self.len)
     }
 
-    fn sum_at(&self, offset: u64) -> u32 {
-        let full = self.sums.get(..self.full).unwrap_or_default();
+    /// The chaining value of that range.
+    fn value_at(&self, offset: u64) -> ChainingValue {
+        let full = self.values.get(..self.full).unwrap_or_default();
         let place = usize::try_from(offset / self.range).unwrap_or(usize::MAX);
-        let current = || self.current.clone().finalize();
+        let current = || self.current.finalize_non_root();
         full.get(place).copied().unwrap_or_else(current)
     }
 }
@@ -104,8 +127,6 @@ pub(super) struct ReadBack {
     position: u64,
     /// Of the range that is being read.
     range: Hasher,
-    /// Of everything.
-    hasher: blake3::Hasher,
 }
 
 impl ReadBack {
@@ -113,7 +134,6 @@ impl ReadBack {
         Self {
             position: 0,
             range: Hasher::new(),
-            hasher: blake3::Hasher::new(),
         }
     }
 
@@ -122,7 +142,26 @@ impl ReadBack {
         self.position
     }
 
-    /// Takes in the next bytes.
+    /// Takes in the next bytes, which have to be `expected`. Only from the start of a range on, and
+    /// then to its end.
+    ///
+    /// # Errors
+    /// Their range, if they are not.
+    pub(super) fn compare<const COUNT: usize>(
+        &mut self,
+        given: &Checksums<COUNT>,
+        bytes: &[u8],
+        expected: &[u8],
+    ) -> Result<(), Range<u64>> {
+        if bytes != expected {
+            return Err(given.range_at(self.position));
+        }
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Takes in the next bytes. They are proved when their range has ended, or all bytes that were
+    /// given to the disk.
     ///
     /// # Errors
     /// The first range that is not the one that was given to the disk.
@@ -131,32 +170,39 @@ impl ReadBack {
         given: &Checksums<COUNT>,
         mut bytes: &[u8],
     ) -> Result<(), Range<u64>> {
-        self.hasher.update(bytes);
         while !bytes.is_empty() && self.position < given.len {
             let whole = given.range_at(self.position);
+            if self.position == whole.start {
+                self.range = hasher_from(whole.start);
+            }
             let (now, rest) = split(bytes, whole.end - self.position);
             self.range.update(now);
             bytes = rest;
-            let expected = given.sum_at(self.position);
             self.position += now.len() as u64;
-            if self.position == whole.end {
-                let range = core::mem::replace(&mut self.range, Hasher::new());
-                if range.finalize() != expected {
-                    return Err(whole);
-                }
+            let is_whole = self.position == whole.end;
+            if is_whole && self.range.finalize_non_root() != given.value_at(whole.start) {
+                return Err(whole);
             }
         }
         Ok(())
     }
+}
 
-    /// Compares everything.
-    ///
-    /// # Errors
-    /// All of it, if it is not what has the hash `given`.
-    pub(super) fn finish(&self, given: Hash) -> Result<(), Range<u64>> {
-        match self.hasher.finalize() == given {
-            true => Ok(()),
-            false => Err(0..self.position),
+/// A hasher for the part of a tree that begins at byte `start`, a multiple of a range.
+fn hasher_from(start: u64) -> Hasher {
+    let mut hasher = Hasher::new();
+    hasher.set_input_offset(start);
+    hasher
+}
+
+/// The chaining value of parts that make up a whole subtree: their number is a power of two.
+fn value_of(parts: &[ChainingValue]) -> ChainingValue {
+    match parts {
+        [] => [0; OUT_LEN],
+        [part] => *part,
+        _ => {
+            let (left, right) = parts.split_at(parts.len() / 2);
+            hazmat::merge_subtrees_non_root(&value_of(left), &value_of(right), Mode::Hash)
         }
     }
 }
@@ -196,7 +242,7 @@ mod tests {
             back.update(given, piece)?;
         }
         assert_eq!(back.position(), image.len() as u64);
-        back.finish(blake3::hash(image))
+        Ok(())
     }
 
     #[test]
@@ -219,15 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn what_the_checksums_miss_the_hash_does_not() {
-        let image = bytes(1000);
-        let mut given = Checksums::<8>::new();
-        given.update(&image);
-        let mut back = ReadBack::new();
-        back.update(&given, &image).unwrap();
-        assert_eq!(back.finish(blake3::hash(b"else")), Err(0..1000));
-        let nothing = ReadBack::new();
-        assert_eq!(nothing.finish(blake3::hash(&[])), Ok(()));
+    fn the_hash_of_all_is_that_of_blake3() {
+        let image = bytes(24 * WRITE_SIZE);
+        let write = WRITE_SIZE;
+        let lens = (0..24).map(|count| count * write);
+        for len in lens.flat_map(|len| [len, len + 1, len + write - 1]) {
+            let mut given = Checksums::<8>::new();
+            for piece in image[..len].chunks(150_001) {
+                given.update(piece);
+            }
+            assert_eq!(given.hash(), blake3::hash(&image[..len]), "{len} bytes");
+        }
     }
 
     /// The table is full twice: first with ranges of a write, then with those of two.

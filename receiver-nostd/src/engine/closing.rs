@@ -5,11 +5,10 @@
 //! one that lost its power before has zeros where a machine looks first. It goes in steps of one
 //! read or write, so that the network is served in between.
 
-use blake3::Hash;
-
 use super::checksums::{Checksums, ReadBack};
 use super::device::Device;
 use super::options::{DiskOptions, TableState};
+use super::ring::Ring;
 use super::table::Fitting;
 use super::{Error, WRITE_SIZE};
 use crate::disk::Disk;
@@ -22,7 +21,14 @@ pub(super) struct Given {
     pub(super) len: u64,
     /// The first of them, if they are not on the disk yet.
     pub(super) start: Option<[u8; START_LEN]>,
-    pub(super) checksums: Checksums,
+}
+
+/// What tells whether the disk has what it was given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof<'p> {
+    pub(super) sums: &'p Checksums,
+    /// Where the last of its bytes are, the same as on the disk; `None` if they are not kept.
+    pub(super) ring: Option<&'p Ring<'p>>,
 }
 
 #[derive(Debug)]
@@ -83,17 +89,27 @@ impl Closing {
         self.is_verified
     }
 
+    /// Whether what was given to the disk is safe on it.
+    pub(super) fn is_flushed(&self) -> bool {
+        !matches!(self.stage, Stage::Flush)
+    }
+
     pub(super) fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
     }
 
-    /// Does the next step; false if the disk has no time for it. What was given to the disk has the
-    /// hash `hash`.
+    /// Whether the next step reads back.
+    pub(super) fn is_reading_back(&self) -> bool {
+        matches!(self.stage, Stage::ReadBack(_))
+    }
+
+    /// Does the next step; false if the disk has no time for it. After the flush `proof` has to be
+    /// that of all that was given to the disk.
     pub(super) fn step<D: Disk>(
         &mut self,
         device: &mut Device<D>,
         given: &mut Given,
-        hash: Hash,
+        proof: Proof<'_>,
         scratch: &mut [u8],
     ) -> Result<bool, Error<D::Error>> {
         if !device.is_ready(0, given.len)? {
@@ -106,11 +122,10 @@ impl Closing {
                 false => return Ok(false),
             },
             Stage::ReadBack(back) => {
-                if read_back(back, device, given, scratch)? {
+                if read_back(back, device, given, proof, scratch)? {
                     self.verified = back.position();
                     return Ok(true);
                 }
-                back.finish(hash).map_err(differs)?;
                 self.is_verified = true;
                 Stage::Look
             }
@@ -163,6 +178,7 @@ fn read_back<D: Disk>(
     back: &mut ReadBack,
     device: &mut Device<D>,
     given: &Given,
+    proof: Proof<'_>,
     scratch: &mut [u8],
 ) -> Result<bool, Error<D::Error>> {
     let left = given.len - back.position();
@@ -178,13 +194,20 @@ fn read_back<D: Disk>(
     {
         *place = *start;
     }
-    back.update(&given.checksums, piece).map_err(differs)?;
-    Ok(true)
-}
-
-fn differs<E>(range: core::ops::Range<u64>) -> Error<E> {
-    Error::Differs {
+    let Proof { sums, ring } = proof;
+    let position = back.position();
+    // All of a range is there, or nothing of it counts.
+    let is_kept = |ring: &&Ring<'_>| sums.range_at(position).start + ring.len() >= given.len;
+    let compared = match ring.filter(is_kept) {
+        Some(ring) => {
+            let end = position + piece.len() as u64;
+            back.compare(sums, piece, ring.piece(position, end))
+        }
+        None => back.update(sums, piece),
+    };
+    compared.map_err(|range| Error::Differs {
         start: range.start,
         end: range.end,
-    }
+    })?;
+    Ok(true)
 }

@@ -60,8 +60,8 @@ pub struct Memory<'m> {
     /// [`WRITE_SIZE`] from its start, and what is read back goes here: align it as the disk needs
     /// it.
     pub ring: &'m mut [u8],
-    /// For decoded bytes: [`WRITE_SIZE`], aligned as the disk needs it. Unused and perhaps empty
-    /// with [`Decompress::None`].
+    /// For decoded bytes, or for those of a raw image that are read back: [`WRITE_SIZE`], aligned
+    /// as the disk needs it. Unused and perhaps empty with [`Decompress::None`].
     pub write_buffer: &'m mut [u8],
     /// For the decoder of gzip. Unused with [`Decompress::None`].
     pub gzip: Option<&'m mut gzip::Decoder>,
@@ -138,6 +138,8 @@ pub struct Progress {
     pub received: u64,
     /// Bytes of the image that were given to the disk.
     pub written: u64,
+    /// Whether all of them are safe on the disk, if not proved yet.
+    pub is_flushed: bool,
     /// Bytes of it that were read back and found equal.
     pub verified: u64,
     /// Stream bytes that wait in memory for the disk.
@@ -179,6 +181,8 @@ pub struct Engine<'m, D: Disk> {
     events: Deque<receiver::Event, 8>,
     /// Value of [`Stats::no_room`] when there was nothing left to do for the room.
     no_room: u64,
+    /// Whether a datagram has come since the last work.
+    is_busy: bool,
 }
 
 /// How the machine ended.
@@ -217,11 +221,13 @@ impl<'m, D: Disk> Engine<'m, D> {
             outcome: Outcome::Open,
             events: Deque::new(),
             no_room: 0,
+            is_busy: false,
         })
     }
 
     /// Takes a datagram that arrived at the receiver's port. A block in it is copied at once.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+        self.is_busy = true;
         if let Some(block) = self.receiver.handle_datagram(now, from, datagram)
             && !self.has_failed()
         {
@@ -298,6 +304,7 @@ impl<'m, D: Disk> Engine<'m, D> {
             upto: self.arrived,
             is_all: self.total == Some(self.arrived),
             is_pressed: no_room > self.no_room || self.receiver.is_short_of_room(),
+            is_busy: core::mem::take(&mut self.is_busy),
         };
         match self.pipeline.step(arrived) {
             Ok(false) => {
@@ -307,7 +314,7 @@ impl<'m, D: Disk> Engine<'m, D> {
                 return false;
             }
             Ok(true) => {
-                self.receiver.release(self.pipeline.consumed());
+                self.receiver.release(self.pipeline.released());
                 // A dry run gives the disk everything, and nothing stays.
                 if !self.pipeline.disk().is_dry_run() {
                     self.receiver.set_written(self.pipeline.written());
@@ -320,6 +327,12 @@ impl<'m, D: Disk> Engine<'m, D> {
         }
         self.take_events();
         true
+    }
+
+    /// Whether what [`work`](Self::work) did last was to decode, and to hash what came out of it.
+    #[must_use]
+    pub fn has_decoded(&self) -> bool {
+        self.pipeline.has_decoded()
     }
 
     /// Tells who this machine is, for the sender.
@@ -384,6 +397,7 @@ impl<'m, D: Disk> Engine<'m, D> {
         Progress {
             received: self.arrived,
             written: self.pipeline.written(),
+            is_flushed: self.pipeline.is_flushed(),
             verified: self.pipeline.verified(),
             waiting: self.arrived.saturating_sub(self.pipeline.consumed()),
             total: self.total,

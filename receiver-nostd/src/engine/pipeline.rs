@@ -1,12 +1,16 @@
-//! From the ring to the disk: hash, decode, write, prove, in steps short enough for the network to
+//! From the ring to the disk: decode, write, hash, prove, in steps short enough for the network to
 //! wait.
 //!
+//! What can wait does: nobody needs a hash before the last byte is on the disk, so bytes are hashed
+//! when there is nothing else to do, as long as the ring has room to keep them for that.
 //! Every step takes one piece of what is there and says how far the stream is done with. Writes of
 //! raw images come straight from the ring, those of decoded ones from the caller's write buffer.
 
 use blake3::{Hash, Hasher};
 use ironcast_proto::receiver::Repair;
 
+use super::checksums::Checksums;
+use super::closing::Proof;
 use super::options::{DiskOptions, Leftover, TableState};
 use super::ring::Ring;
 use super::writer::Writer;
@@ -34,7 +38,7 @@ struct Decoding<'m> {
     buffer: &'m mut [u8],
     /// How many.
     filled: usize,
-    /// Hash of everything that was decoded.
+    /// Hash of the stream as it was sent, if that is not what the disk is given.
     hasher: Hasher,
 }
 
@@ -46,11 +50,11 @@ pub(super) struct Pipeline<'m, D: Disk> {
     decoding: Option<Decoding<'m>>,
     /// Once the stream's first bytes told.
     format: Option<Format>,
-    hasher: Hasher,
+    /// Of what the disk is given.
+    sums: Checksums,
     /// Stream offset up to which bytes are hashed.
     hashed: u64,
-    /// Stream offset up to which bytes are written or decoded, so that the ring has no need of
-    /// them.
+    /// Stream offset up to which bytes are written or decoded.
     consumed: u64,
     writer: Writer<D>,
     /// Whether the disk had no time for more.
@@ -58,6 +62,8 @@ pub(super) struct Pipeline<'m, D: Disk> {
     /// Whether all bytes were given to the disk.
     is_closing: bool,
     finished: bool,
+    /// Whether the last step decoded something.
+    has_decoded: bool,
 }
 
 /// How much of the stream is in the ring.
@@ -69,6 +75,8 @@ pub(super) struct Arrived {
     pub(super) is_all: bool,
     /// Whether the sender's next blocks find no room, so that waiting for more would be for ever.
     pub(super) is_pressed: bool,
+    /// Whether more has come since the last step, so that more is likely to come right now.
+    pub(super) is_busy: bool,
 }
 
 impl Arrived {
@@ -111,13 +119,14 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 hasher: Hasher::new(),
             }),
             format: (!is_on).then_some(Format::Raw),
-            hasher: Hasher::new(),
+            sums: Checksums::new(),
             hashed: 0,
             consumed: 0,
             writer: Writer::new(disk, options),
             is_busy: false,
             is_closing: false,
             finished: false,
+            has_decoded: false,
         }
     }
 
@@ -133,9 +142,14 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.ring.repair(repair);
     }
 
-    /// Stream offset below which the ring's memory is free.
+    /// Stream offset up to which bytes are written or decoded.
     pub(super) fn consumed(&self) -> u64 {
         self.consumed
+    }
+
+    /// Stream offset below which the ring's memory is free.
+    pub(super) fn released(&self) -> u64 {
+        self.consumed.min(self.hashed)
     }
 
     pub(super) fn written(&self) -> u64 {
@@ -172,21 +186,32 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.is_busy
     }
 
+    /// Whether all that was written is safe on the disk.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.writer.is_flushed()
+    }
+
+    /// Whether the last step decoded something.
+    pub(super) fn has_decoded(&self) -> bool {
+        self.has_decoded
+    }
+
     /// Whether the whole image is on the disk, safe and proved.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
 
+    /// The hash of the stream as it was sent.
     pub(super) fn hash(&self) -> Hash {
-        self.hasher.finalize()
-    }
-
-    /// The hash of what is on the disk.
-    pub(super) fn disk_hash(&self) -> Hash {
         match (&self.decoding, self.format) {
             (Some(decoding), Some(Format::Compressed(_))) => decoding.hasher.finalize(),
-            _ => self.hash(),
+            _ => self.disk_hash(),
         }
+    }
+
+    /// The hash of what the disk was given.
+    pub(super) fn disk_hash(&self) -> Hash {
+        self.sums.hash()
     }
 
     pub(super) fn disk(&mut self) -> &mut D {
@@ -205,19 +230,30 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         let Some(format) = self.recognize(arrived)? else {
             return Ok(false);
         };
+        self.has_decoded = false;
         let is_ready = self.writer.is_ready()?;
         self.is_busy = !is_ready;
         let moved = match format {
             Format::Raw => is_ready && self.write_raw(arrived)?,
-            Format::Compressed(_) => is_ready && self.write_decoded()? || self.decode()?,
+            Format::Compressed(_) => is_ready && self.write_decoded()? || self.decode(arrived)?,
         };
-        if moved || self.hash_piece(arrived) {
+        if moved {
             return Ok(true);
         }
         if arrived.is_all && self.consumed == arrived.upto && is_ready {
-            return self.finish(format);
+            return self.finish(format, arrived);
         }
-        Ok(false)
+        if arrived.is_busy && !self.must_hash(arrived) {
+            // Whether the network leaves time for it is seen the next time.
+            return Ok(arrived.upto >= self.hashed + PIECE_LEN);
+        }
+        Ok(self.hash_piece(arrived))
+    }
+
+    /// Whether hashing must not wait any longer: most of the ring waits for it already.
+    fn must_hash(&self, arrived: Arrived) -> bool {
+        let waiting = arrived.upto - self.hashed;
+        arrived.is_pressed || arrived.is_all || waiting > self.capacity() / 4 * 3
     }
 
     /// Tells the format by the stream's first bytes, as soon as there are enough.
@@ -242,14 +278,19 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             .end_of_unit(self.hashed, arrived.upto, PIECE_LEN)
             .or_else(|| arrived.is_pressed.then_some(arrived.upto));
         let piece = self.ring.piece(self.hashed, end.unwrap_or(self.hashed));
-        self.hasher.update(piece);
+        match (&mut self.decoding, self.format) {
+            (Some(decoding), Some(Format::Compressed(_))) => {
+                decoding.hasher.update(piece);
+            }
+            _ => self.sums.update(piece),
+        }
         self.hashed += piece.len() as u64;
         !piece.is_empty()
     }
 
     fn write_raw(&mut self, arrived: Arrived) -> Result<bool, Error<D::Error>> {
         let end = arrived
-            .end_of_unit(self.consumed, self.hashed, WRITE_SIZE as u64)
+            .end_of_unit(self.consumed, arrived.upto, WRITE_SIZE as u64)
             .or_else(|| self.end_under_pressure(arrived));
         let Some(end) = end else {
             return Ok(false);
@@ -264,24 +305,27 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     /// How far a write goes that must not wait for its last bytes, once there is nothing else to
     /// do. The first one waits until the image has shown what disk it needs.
     fn end_under_pressure(&self, arrived: Arrived) -> Option<u64> {
-        let end = self.hashed / ALIGNMENT * ALIGNMENT;
+        let end = arrived.upto / ALIGNMENT * ALIGNMENT;
         let is_last = arrived.is_pressed && self.hashed == arrived.upto;
         let is_use = end > self.consumed && end >= image::START_LEN as u64;
         (is_last && is_use).then_some(end)
     }
 
-    fn decode(&mut self) -> Result<bool, Error<D::Error>> {
+    fn decode(&mut self, arrived: Arrived) -> Result<bool, Error<D::Error>> {
         let Some(decoding) = &mut self.decoding else {
             return Ok(false);
         };
-        let end = self.hashed.min(self.consumed + PIECE_LEN);
-        let input = self.ring.piece(self.consumed, end);
+        let end = arrived
+            .end_of_unit(self.consumed, arrived.upto, PIECE_LEN)
+            .or_else(|| arrived.is_pressed.then_some(arrived.upto));
+        let input = self.ring.piece(self.consumed, end.unwrap_or(self.consumed));
         let offset = self.consumed;
         let decoded = decoding
-            .decode(input)
+            .decode(input, &mut self.sums)
             .map_err(|source| Error::Decode { offset, source })?;
         self.consumed += decoded.consumed as u64;
-        Ok(decoded.consumed + decoded.produced > 0)
+        self.has_decoded = decoded.consumed + decoded.produced > 0;
+        Ok(self.has_decoded)
     }
 
     /// Writes what was decoded, if the buffer is full.
@@ -307,9 +351,10 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.writer.leftover()
     }
 
-    /// Writes what is left, and takes the next step in making it safe; false if that waits for the
-    /// disk. The ring's memory is free by then.
-    fn finish(&mut self, format: Format) -> Result<bool, Error<D::Error>> {
+    /// Writes what is left, and takes the next step in making it safe and in proving it; false if
+    /// that waits for the disk. Hashing comes in between, at the latest when all is safe: then the
+    /// ring's memory is free.
+    fn finish(&mut self, format: Format, arrived: Arrived) -> Result<bool, Error<D::Error>> {
         let is_first = !core::mem::replace(&mut self.is_closing, true);
         if let (Format::Compressed(_), Some(decoding), true) =
             (format, &mut self.decoding, is_first)
@@ -320,8 +365,22 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 .map_err(|source| Error::Decode { offset, source })?;
             self.writer.write(rest)?;
         }
-        let hash = self.disk_hash();
-        let moved = self.writer.close(hash, self.ring.memory())?;
+        if self.writer.is_flushed() && self.hash_piece(arrived) {
+            return Ok(true);
+        }
+        let sums = &self.sums;
+        let moved = match (&mut self.decoding, format) {
+            // What arrived is still there, and to compare with it is faster than to hash.
+            (Some(decoding), Format::Raw) if self.writer.is_reading_back() => {
+                let ring = Some(&self.ring);
+                self.writer.close(Proof { sums, ring }, decoding.buffer)?
+            }
+            _ => {
+                let proof = Proof { sums, ring: None };
+                self.writer.close(proof, self.ring.memory())?
+            }
+        };
+        let moved = moved || self.hash_piece(arrived);
         self.finished = self.writer.is_closed();
         self.is_busy = !moved;
         Ok(moved)
@@ -338,14 +397,17 @@ impl Decoding<'_> {
     }
 
     /// Decodes from `input` until it is used up or the buffer is full.
-    fn decode(&mut self, input: &[u8]) -> Result<decode::Decoded, decode::Error> {
+    fn decode(
+        &mut self,
+        input: &[u8],
+        sums: &mut Checksums,
+    ) -> Result<decode::Decoded, decode::Error> {
         let Some(decoder) = &mut self.decoder else {
             return Ok(decode::Decoded::default());
         };
         let decoded = decoder.decode(input, self.buffer, self.filled)?;
         let filled = self.filled + decoded.produced;
-        self.hasher
-            .update(self.buffer.get(self.filled..filled).unwrap_or_default());
+        sums.update(self.buffer.get(self.filled..filled).unwrap_or_default());
         self.filled = filled;
         Ok(decoded)
     }
@@ -372,5 +434,156 @@ fn format_of(start: &[u8], decompress: Decompress) -> Result<Format, decode::Err
             compression,
             fault: Fault::NotThis,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use core::convert::Infallible;
+    use std::vec;
+    use std::vec::Vec;
+
+    use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
+
+    use super::*;
+
+    const WRITE: u64 = WRITE_SIZE as u64;
+    const LEN: usize = 8 * WRITE_SIZE;
+
+    /// A disk of memory, which has space for an image of [`LEN`].
+    struct TestDisk {
+        bytes: Vec<u8>,
+        position: usize,
+    }
+
+    impl ErrorType for TestDisk {
+        type Error = Infallible;
+    }
+
+    impl Write for TestDisk {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+            self.bytes[self.position..][..bytes.len()].copy_from_slice(bytes);
+            self.position += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    impl Read for TestDisk {
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+            buffer.copy_from_slice(&self.bytes[self.position..][..buffer.len()]);
+            self.position += buffer.len();
+            Ok(buffer.len())
+        }
+    }
+
+    impl Seek for TestDisk {
+        fn seek(&mut self, to: SeekFrom) -> Result<u64, Infallible> {
+            let SeekFrom::Start(position) = to else {
+                unreachable!("the engine counts from the start");
+            };
+            self.position = usize::try_from(position).unwrap();
+            Ok(position)
+        }
+    }
+
+    impl Disk for TestDisk {
+        fn capacity(&self) -> Option<u64> {
+            Some(LEN as u64)
+        }
+
+        fn reader(&mut self) -> Option<&mut dyn Read<Error = Infallible>> {
+            Some(self)
+        }
+    }
+
+    fn image() -> Vec<u8> {
+        (0..LEN as u32)
+            .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+            .collect()
+    }
+
+    /// A pipeline of raw images over a ring that has the whole image.
+    fn pipeline(ring: &mut Vec<u8>) -> Pipeline<'_, TestDisk> {
+        let memory = Memory {
+            ring,
+            write_buffer: &mut [],
+            gzip: None,
+        };
+        let disk = TestDisk {
+            bytes: vec![7; LEN],
+            position: 0,
+        };
+        Pipeline::new(Decompress::None, DiskOptions::default(), memory, disk)
+    }
+
+    fn arrived(upto: u64, is_busy: bool) -> Arrived {
+        Arrived {
+            upto,
+            is_all: upto == LEN as u64,
+            is_pressed: false,
+            is_busy,
+        }
+    }
+
+    /// Takes steps until there is nothing more to do but to look at the network again.
+    fn steps(pipeline: &mut Pipeline<'_, TestDisk>, arrived: Arrived) {
+        let state = |pipeline: &Pipeline<'_, TestDisk>| (pipeline.consumed, pipeline.hashed);
+        loop {
+            let before = state(pipeline);
+            pipeline.step(arrived).unwrap();
+            if before == state(pipeline) {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn hashing_waits_for_the_network_as_long_as_most_of_the_ring_is_not_full_of_it() {
+        let mut ring = image();
+        let mut pipeline = pipeline(&mut ring);
+        steps(&mut pipeline, arrived(6 * WRITE, true));
+        assert_eq!((pipeline.consumed, pipeline.hashed), (6 * WRITE, 0));
+        assert!(
+            pipeline.step(arrived(6 * WRITE, true)).unwrap(),
+            "come back"
+        );
+        assert_eq!(pipeline.released(), 0);
+        // One piece more is too much.
+        steps(&mut pipeline, arrived(6 * WRITE + PIECE_LEN, true));
+        assert_eq!(pipeline.hashed, PIECE_LEN);
+        assert_eq!(pipeline.released(), PIECE_LEN);
+        // The network is quiet.
+        steps(&mut pipeline, arrived(6 * WRITE + PIECE_LEN, false));
+        assert_eq!(pipeline.hashed, 6 * WRITE + PIECE_LEN);
+        assert_eq!(pipeline.released(), 6 * WRITE);
+    }
+
+    #[test]
+    fn all_is_safe_before_what_is_left_is_hashed() {
+        let image = image();
+        let mut ring = image.clone();
+        let mut pipeline = pipeline(&mut ring);
+        steps(&mut pipeline, arrived(2 * WRITE, true));
+        steps(&mut pipeline, arrived(7 * WRITE, true));
+        let hashed = pipeline.hashed;
+        let all = arrived(LEN as u64, false);
+        while !pipeline.is_flushed() {
+            assert_eq!(pipeline.hashed, hashed);
+            assert!(pipeline.step(all).unwrap());
+        }
+        let start = image::START_LEN;
+        assert_eq!(pipeline.disk().bytes[..start], [0; image::START_LEN]);
+        assert!(pipeline.disk().bytes[start..] == image[start..]);
+        while !pipeline.is_finished() {
+            assert!(pipeline.step(all).unwrap());
+        }
+        assert!(pipeline.disk().bytes == image && pipeline.is_verified());
+        assert_eq!(pipeline.hash(), blake3::hash(&image));
     }
 }

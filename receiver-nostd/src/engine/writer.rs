@@ -4,12 +4,9 @@
 //! there are zeros in their place, so that a transfer that breaks off leaves a disk that does not
 //! start, and not one that starts half a system.
 
-use blake3::Hash;
-
 use super::Error;
-use super::checksums::Checksums;
 use super::clearing::Clearing;
-use super::closing::{Closing, Given};
+use super::closing::{Closing, Given, Proof};
 use super::device::Device;
 use super::options::{DiskOptions, Guids, Leftover, OnFailure, TableState};
 use crate::disk::Disk;
@@ -39,7 +36,6 @@ impl<D: Disk> Writer<D> {
             given: Given {
                 len: 0,
                 start: None,
-                checksums: Checksums::new(),
             },
             disk_len: None,
             last: 0,
@@ -77,12 +73,17 @@ impl<D: Disk> Writer<D> {
         self.closing.is_verified()
     }
 
+    /// Whether all that was written before the end is safe on the disk.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.closing.is_flushed()
+    }
+
     /// What became of the image's partition table.
     pub(super) fn table(&self) -> TableState {
         self.closing.table()
     }
 
-    /// Writes the image's next bytes. If they are its first ones they may be overwritten here.
+    /// Writes the image's next bytes. They are only lent: afterwards they are what they were.
     pub(super) fn write(&mut self, bytes: &mut [u8]) -> Result<(), Error<D::Error>> {
         if bytes.is_empty() {
             return Ok(());
@@ -95,15 +96,18 @@ impl<D: Disk> Writer<D> {
         {
             return Err(Error::Full { capacity });
         }
-        if self.closing.reads_back(&mut self.device) {
-            self.given.checksums.update(bytes);
-        }
-        if self.given.len == 0 {
+        let is_first = self.given.len == 0;
+        if is_first {
             self.hold_back(bytes);
         }
         self.last = self.given.len;
         self.device.write(self.last, bytes)?;
         self.given.len += bytes.len() as u64;
+        if let (true, Some(start), Some(place)) =
+            (is_first, &self.given.start, bytes.first_chunk_mut())
+        {
+            *place = *start;
+        }
         Ok(())
     }
 
@@ -112,19 +116,24 @@ impl<D: Disk> Writer<D> {
         self.device.is_ready(self.last, self.given.len)
     }
 
-    /// Does the next step of what is left to do when all bytes were written, which have the hash
-    /// `hash`: proves them, and makes the disk bootable. False if the disk has no time for it, or
-    /// nothing is left.
+    /// Does the next step of what is left to do when all bytes were written: makes them safe,
+    /// proves them, and makes the disk bootable. False if the disk has no time for it, or nothing
+    /// is left. Once they are [safe](Self::is_flushed), `proof` has to be that of all of them.
     pub(super) fn close(
         &mut self,
-        hash: Hash,
+        proof: Proof<'_>,
         scratch: &mut [u8],
     ) -> Result<bool, Error<D::Error>> {
         if self.given.len == 0 && !self.options.may_be_empty {
             return Err(Error::Empty);
         }
         self.closing
-            .step(&mut self.device, &mut self.given, hash, scratch)
+            .step(&mut self.device, &mut self.given, proof, scratch)
+    }
+
+    /// Whether the next step of [`close`](Self::close) reads back.
+    pub(super) fn is_reading_back(&self) -> bool {
+        self.closing.is_reading_back()
     }
 
     pub(super) fn is_closed(&self) -> bool {
