@@ -13,6 +13,8 @@ pub struct Page {
     /// The files' name, without an ending.
     name: &'static str,
     title: &'static str,
+    /// The parts to measure for it.
+    parts: &'static str,
     pieces: Vec<Piece>,
     /// Every single measurement.
     raw: Table,
@@ -30,15 +32,23 @@ enum Piece {
 }
 
 impl Page {
-    /// A page with nothing on it. `name` is what its files are called.
+    /// A page with nothing on it. `name` is what its files are called, and the part that it is of.
     #[must_use]
     pub fn new(name: &'static str, title: &'static str, raw: Table) -> Self {
         Self {
             name,
             title,
+            parts: name,
             pieces: Vec::new(),
             raw,
         }
+    }
+
+    /// Says that it is of these parts, separated by commas, and not of one with its name.
+    #[must_use]
+    pub fn of(mut self, parts: &'static str) -> Self {
+        self.parts = parts;
+        self
     }
 
     /// Adds a paragraph, a heading or a list, in Markdown.
@@ -77,7 +87,7 @@ impl Page {
         format!(
             "{text}\n## The machine\n\n{computer}\nEvery single figure is in [{csv}]({csv}). \
              `cargo xtask bench --only {}` measures anew.\n",
-            self.name
+            self.parts
         )
     }
 

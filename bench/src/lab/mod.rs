@@ -29,6 +29,9 @@ use case::{Case, Contender, Target};
 /// How long a run may take. Who takes longer is stopped, and is not run again.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// How often a run that fails is tried again.
+const ATTEMPTS: u32 = 3;
+
 /// Measures the transfers of a part.
 ///
 /// Fails if a program fails or something else was received than was sent.
@@ -57,6 +60,7 @@ fn measure(case: &Case, options: &Options) -> Result<Vec<Summary>> {
             who,
             size: arena.size,
             runs: Vec::new(),
+            failures: 0,
             probed: None,
         })
         .collect();
@@ -65,26 +69,49 @@ fn measure(case: &Case, options: &Options) -> Result<Vec<Summary>> {
             if summary.was_stopped() {
                 continue;
             }
-            let timed =
-                run::timed(case, summary.who, &arena, LIMIT).with_context(|| summary.who.name())?;
-            eprintln!(
-                "{:<20} {:>8.2} s  CPU {:.2} s + {:.2} s{}",
-                summary.who.name(),
-                timed.transfer.as_secs_f64(),
-                timed.sender.as_secs_f64(),
-                timed.receivers.as_secs_f64(),
-                if timed.ended { "" } else { "  stopped" },
-            );
-            summary.runs.push(timed);
+            take_turn(summary, &arena)?;
         }
     }
+    // Who never got through has no figures.
+    summaries.retain(|summary| !summary.runs.is_empty());
     for summary in &mut summaries {
         if summary.who != Contender::Copy && !summary.was_stopped() {
-            summary.probed = run::probed(case, summary.who, &arena, LIMIT)
-                .with_context(|| summary.who.name())?;
+            summary.probed = match run::probed(case, summary.who, &arena, LIMIT) {
+                Err(error) if summary.who == Contender::Ours => return Err(error),
+                // It has its times all the same.
+                probed => probed.unwrap_or(None),
+            };
         }
     }
     Ok(summaries)
+}
+
+/// Runs a contender once more. A run that fails is tried again, and counted, unless it is of ours
+/// alone: that ends the measurement.
+fn take_turn(summary: &mut Summary, arena: &Arena) -> Result<()> {
+    let who = summary.who;
+    for _ in 0..ATTEMPTS {
+        match run::timed(&summary.case, who, arena, LIMIT) {
+            Ok(timed) => {
+                eprintln!(
+                    "{:<20} {:>8.2} s  CPU {:.2} s + {:.2} s{}",
+                    who.name(),
+                    timed.transfer.as_secs_f64(),
+                    timed.sender.as_secs_f64(),
+                    timed.receivers.as_secs_f64(),
+                    if timed.ended { "" } else { "  stopped" },
+                );
+                summary.runs.push(timed);
+                return Ok(());
+            }
+            Err(error) if who == Contender::Ours => return Err(error.context(who.name())),
+            Err(error) => {
+                summary.failures += 1;
+                eprintln!("{:<20} failed: {error:#}", who.name());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The page of a part that measures transfers.
@@ -105,7 +132,8 @@ const ABOUT: &str = "\
 Seconds are from when the sender says that it starts the transfer until its program has ended: the \
 median of all rounds, and the shortest and the longest. What its program takes before, with all \
 receivers there, has a column of its own: `udp-sender` waits two seconds by itself. A time with > \
-is of a run that was stopped. CPU seconds are for each GiB of the image, of the sender and of all \
+is of a run that was stopped. Failed runs, in which a receiver was dropped for instance, are \
+repeated, and only counted. CPU seconds are for each GiB of the image, of the sender and of all \
 receivers together, their threads and the system's work for them included. Sent again: blocks in \
 percent of those of the image, as the sender has it. Memory is the most that was seen in use at a \
 look each 10 ms, without pages of mapped files (`RssAnon`): of the sender, and of the receiver \
@@ -131,6 +159,7 @@ fn table(summaries: &[Summary]) -> Table {
         "MiB",
         "s",
         "from - to",
+        "failed",
         "s before",
         "MiB/s",
         "CPU sender",
@@ -162,6 +191,7 @@ fn table(summaries: &[Summary]) -> Table {
             format!("{:.0}", one.mebibytes()),
             format!("{stopped}{}", short(one.seconds())),
             format!("{} - {}", short(least), short(most)),
+            one.failures.to_string(),
             time(one.before()),
             short(one.rate()),
             time(one.sender_time()),

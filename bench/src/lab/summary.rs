@@ -16,6 +16,8 @@ pub struct Summary {
     pub size: u64,
     /// Each timed run; at least one.
     pub runs: Vec<Timed>,
+    /// How many runs failed, and were repeated.
+    pub failures: u32,
     /// What a closer look has shown; `None` for what is no transfer, or took too long for one.
     pub probed: Option<Probed>,
 }

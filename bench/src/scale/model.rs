@@ -28,6 +28,9 @@ pub const DISK_RATE: u64 = 200_000_000;
 pub const SLOW_DISK_RATE: u64 = 30_000_000;
 /// Bytes of a receiver's memory for blocks: as the program has it.
 pub const CAPACITY: u64 = 8 << 20;
+/// Bytes that a receiver's system holds for it, and that it tells the sender: as the program asks
+/// for, and gets from most systems as root.
+pub const RECEIVE_BUFFER: u32 = 8 << 20;
 
 /// Nanoseconds from the sender's card to a receiver's program.
 const DELAY: u64 = 20_000;
@@ -163,6 +166,7 @@ impl World {
             machine: Receiver::new(
                 receiver::Config {
                     capacity: CAPACITY,
+                    receive_buffer: RECEIVE_BUFFER,
                     ..receiver::Config::default()
                 },
                 now,

@@ -146,7 +146,13 @@ fn both(now: Instant) -> (Box<Sender>, Box<Receiver>) {
     };
     let mut sender = Box::new(Sender::new(config, now));
     sender.supply(IMAGE, true);
-    let receiver = Box::new(Receiver::new(receiver::Config::default(), now));
+    // What the program tells of its memory, from which the sender chooses its slices.
+    let config = receiver::Config {
+        capacity: 8 << 20,
+        receive_buffer: 8 << 20,
+        ..receiver::Config::default()
+    };
+    let receiver = Box::new(Receiver::new(config, now));
     (sender, receiver)
 }
 
