@@ -2,9 +2,9 @@
 //! kernel, and an initramfs that does nothing but run the stock `udp-receiver` into the disk.
 //!
 //! It is as small and quick as its parts allow: only the drivers that the virtual machine needs,
-//! nothing printed by the kernel, no waiting for what isn't coming. Besides the usual way, kernel and
-//! initramfs by a boot loader, it is made as one EFI file, which firmware loads faster, and whose
-//! receiver has what a careful administrator would give it.
+//! nothing printed by the kernel, no waiting for what isn't coming. Besides the usual way, kernel
+//! and initramfs by a boot loader, it is made as one EFI file, which firmware loads faster, and
+//! whose receiver has what a careful administrator would give it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ironcast_tests::room::{Room, demand_written, value};
@@ -82,14 +82,19 @@ pub fn measure(subject: &Subject) -> Result<Run> {
     machine.switch_off();
     sender.kill();
     let times = watched.map_err(|error| {
-        room.explain(LabError::wrong(format!("{error:#}")), &[&machine], &[&sender])
+        room.explain(
+            LabError::wrong(format!("{error:#}")),
+            &[&machine],
+            &[&sender],
+        )
     })?;
     demand_written(subject.image, &disk)?;
-    let payload = room.pxe().given_out().iter().map(|file| size_of(file));
-    Ok(Run {
-        times,
-        payload: payload.sum::<Result<u64>>()?,
-    })
+    let files = room.pxe().given_out();
+    let payload = files
+        .iter()
+        .map(|file| size_of(file))
+        .sum::<Result<u64>>()?;
+    Ok(Run { times, payload })
 }
 
 /// Bytes of a file.
@@ -178,7 +183,9 @@ fn written_by_linux(serial: &str) -> bool {
 /// its result is good. It says both in one line before its result.
 fn moments(serial: &str) -> Option<(f64, f64)> {
     serial.contains("ironcast: result ok ").then_some(())?;
-    let line = serial.lines().find(|line| line.contains("ironcast: stats "))?;
+    let line = serial
+        .lines()
+        .find(|line| line.contains("ironcast: stats "))?;
     let seconds = |key| Some(value(line, key)?.parse::<f64>().ok()? / 1e6);
     Some((seconds("flushed")?, seconds("ready")?))
 }
@@ -189,7 +196,8 @@ mod tests {
 
     #[test]
     fn moments_count_when_the_result_is_good() {
-        let stats = "ironcast: stats entry=0 arrived=1496620 flushed=1561004 ready=2873155 nic=1/2/3\n";
+        let stats =
+            "ironcast: stats entry=0 arrived=1496620 flushed=1561004 ready=2873155 nic=1/2/3\n";
         assert_eq!(moments(stats), None);
         let good = format!("{stats}ironcast: result ok bytes=1\n");
         assert_eq!(moments(&good), Some((1.561_004, 2.873_155)));

@@ -9,7 +9,9 @@ use super::measure::{Subject, measure};
 use super::way::Way;
 
 /// What is tried, in MiB. With less than the first the firmware itself does not start.
-const SIZES: &[u32] = &[64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 320, 384, 448, 512];
+const SIZES: &[u32] = &[
+    64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 320, 384, 448, 512,
+];
 
 /// How long an attempt may take.
 const LIMIT: Duration = Duration::from_secs(120);
