@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ironcast_tests::room::{Room, demand_written, value};
+use ironcast_tests::room::{Room, demand_written};
 use ironcast_tests::{BootOrder, DiskKind, LabError, Machine, Running};
 
+use super::stats::{self, Stats};
 use super::way::Way;
 
 /// How often the logs are looked at: the times are not better than that.
@@ -19,6 +20,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How long the firmware may take until it hands over: many times what it takes.
 const FIRMWARE: Duration = Duration::from_secs(90);
+
+/// How long the sender may take to end when the machine has its image.
+const SENDER: Duration = Duration::from_secs(30);
 
 /// What the firmware says when it hands over to what it has loaded.
 const HANDED_OVER: &str = "BdsDxe: starting";
@@ -48,17 +52,22 @@ pub struct Times {
     pub handed_over: f64,
     /// The sender began to send the image.
     pub first_byte: f64,
-    /// The last byte was on the disk, which had been flushed.
+    /// The last byte was on the disk. Of ours, it had been flushed too; of Linux it is when the
+    /// disk's file was last changed, since the receiver waits before it ends.
     pub written: f64,
     /// The disk had been read back and found right. Only ours does that.
     pub verified: Option<f64>,
 }
 
 /// What came of one measurement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// The times.
     pub times: Times,
+    /// Where our receiver's time went.
+    pub stats: Option<Stats>,
+    /// How many blocks the sender has sent again.
+    pub sent_again: u64,
     /// Bytes of the files that the machine was netbooted by.
     pub payload: u64,
 }
@@ -78,9 +87,14 @@ pub fn measure(subject: &Subject) -> Result<Run> {
         .boot_order(BootOrder::NetworkFirst)
         .reboots(false);
     let mut machine = room.start(builder)?;
-    let watched = watch(subject, &mut machine, &sender);
+    let watched = watch(subject, &mut machine, &sender).and_then(|mut times| {
+        if times.verified.is_none() {
+            times.written = last_change(&disk, &machine)?;
+        }
+        sender.wait_success(SENDER)?;
+        Ok(times)
+    });
     machine.switch_off();
-    sender.kill();
     let times = watched.map_err(|error| {
         room.explain(
             LabError::wrong(format!("{error:#}")),
@@ -94,7 +108,21 @@ pub fn measure(subject: &Subject) -> Result<Run> {
         .iter()
         .map(|file| size_of(file))
         .sum::<Result<u64>>()?;
-    Ok(Run { times, payload })
+    Ok(Run {
+        times,
+        stats: Stats::find(&machine.serial()),
+        sent_again: stats::sent_again(&sender.log()).context("the sender counts no blocks")?,
+        payload,
+    })
+}
+
+/// When a disk's file was last written to, in seconds since the machine was switched on.
+fn last_change(disk: &Path, machine: &Machine) -> Result<f64> {
+    let changed = fs::metadata(disk).and_then(|metadata| metadata.modified());
+    let changed = changed.context("cannot tell when the disk was last written to")?;
+    let age = machine.powered_on().elapsed();
+    let since = changed.elapsed().context("the clock was set back")?;
+    Ok(age.saturating_sub(since).as_secs_f64())
 }
 
 /// Bytes of a file.
@@ -162,8 +190,9 @@ impl Seen {
         let (written, verified) = match written_by_linux(serial) {
             true => (now, None),
             false => {
-                let (flushed, ready) = moments(serial)?;
-                (self.entry? + flushed, Some(self.entry? + ready))
+                let stats = Stats::find(serial)?;
+                let at = |moment| Some(self.entry? + stats.seconds(moment)?);
+                (at("flushed")?, Some(at("ready")?))
             }
         };
         Some(Times {
@@ -179,29 +208,9 @@ fn written_by_linux(serial: &str) -> bool {
     serial.contains("linux: receiver ended with 0, disk flushed")
 }
 
-/// When our receiver had flushed and when it had proved the disk, in seconds since its entry, once
-/// its result is good. It says both in one line before its result.
-fn moments(serial: &str) -> Option<(f64, f64)> {
-    serial.contains("ironcast: result ok ").then_some(())?;
-    let line = serial
-        .lines()
-        .find(|line| line.contains("ironcast: stats "))?;
-    let seconds = |key| Some(value(line, key)?.parse::<f64>().ok()? / 1e6);
-    Some((seconds("flushed")?, seconds("ready")?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_count_when_the_result_is_good() {
-        let stats =
-            "ironcast: stats entry=0 arrived=1496620 flushed=1561004 ready=2873155 nic=1/2/3\n";
-        assert_eq!(moments(stats), None);
-        let good = format!("{stats}ironcast: result ok bytes=1\n");
-        assert_eq!(moments(&good), Some((1.561_004, 2.873_155)));
-    }
 
     #[test]
     fn only_a_good_end_counts() {

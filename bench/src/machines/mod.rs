@@ -6,11 +6,12 @@
 mod measure;
 mod memory;
 mod report;
+mod stats;
 mod way;
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use ironcast_tests::{DiskKind, image};
 
 use crate::options::Options;
@@ -35,7 +36,7 @@ const SLOWEST: u64 = 3_000_000;
 
 /// Measures every way with each size of image on each kind of disk, and the least memory.
 ///
-/// Fails if a way does not work at all.
+/// Fails only if an image can't be made; a way that does not work is told on the page.
 pub fn run(options: &Options) -> Result<Page> {
     let folder = tempfile::tempdir()?;
     let (sizes, disks) = match options.quick {
@@ -56,7 +57,7 @@ pub fn run(options: &Options) -> Result<Page> {
                 limit: PATIENCE + Duration::from_secs((mebibytes << 20) / SLOWEST),
             };
             let rounds = options.machine_rounds().min(most);
-            cells.extend(measure_ways(&subject, mebibytes, rounds, &mut raw)?);
+            cells.extend(measure_ways(&subject, mebibytes, rounds, &mut raw));
         }
     }
     image::write_random(&file, SIZES[0].0 << 20, 1)?;
@@ -70,39 +71,23 @@ pub fn run(options: &Options) -> Result<Page> {
 }
 
 /// Measures `rounds` times each way.
-fn measure_ways(
-    subject: &Subject,
-    mebibytes: u64,
-    rounds: u32,
-    raw: &mut Table,
-) -> Result<Vec<Cell>> {
+fn measure_ways(subject: &Subject, mebibytes: u64, rounds: u32, raw: &mut Table) -> Vec<Cell> {
     let mut cells = Way::ALL.map(|way| Cell::new(way, subject.disk, mebibytes));
     for round in 1..=rounds {
         for cell in &mut cells {
-            let what = format!(
-                "{mebibytes} MiB, {}, {}",
-                subject.disk.name(),
-                cell.way.name()
-            );
-            match measure(&Subject {
-                way: cell.way,
-                ..*subject
-            }) {
-                Ok(run) => {
-                    eprintln!("{what}: on the disk after {:.1} s", run.times.written);
-                    raw.row(cell.raw_row(round, Some(&run)));
-                    cell.runs.push(run);
-                }
+            let way = cell.way;
+            let run = measure(&Subject { way, ..*subject });
+            let row = cell.raw_row(round, run.as_ref().ok());
+            eprintln!("{}", row.join(", "));
+            raw.row(row);
+            match run {
+                Ok(run) => cell.runs.push(run),
                 Err(error) => {
-                    eprintln!("{what}: {error:#}");
-                    raw.row(cell.raw_row(round, None));
+                    eprintln!("{error:#}");
                     cell.failures += 1;
                 }
             }
         }
     }
-    if let Some(cell) = cells.iter().find(|cell| cell.runs.is_empty()) {
-        bail!("{} has not worked once", cell.way.name());
-    }
-    Ok(cells.into())
+    cells.into()
 }

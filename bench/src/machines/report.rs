@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ironcast_tests::DiskKind;
 
 use super::{MEMORY, Run, Way};
+use crate::options::Part;
 use crate::page::Page;
 use crate::plot::{self, Series, Shape, short};
 use crate::table::Table;
@@ -12,8 +13,9 @@ use crate::table::Table;
 /// A way's least memory in MiB, if there is one.
 pub type Least = (Way, Option<u32>);
 
-/// The columns of the raw figures; times are seconds since power-on.
-pub const RAW_COLUMNS: [&str; 9] = [
+/// The columns of the raw figures. Times are seconds: up to `verified` since power-on, from
+/// `started` on what our receiver tells of itself.
+pub const RAW_COLUMNS: [&str; 19] = [
     "MiB",
     "disk",
     "way",
@@ -23,6 +25,21 @@ pub const RAW_COLUMNS: [&str; 9] = [
     "written",
     "verified",
     "payload",
+    "sent again",
+    "started",
+    "arrived",
+    "flushed",
+    "ready",
+    "nic",
+    "copy",
+    "hash",
+    "disk driver",
+    "idle",
+];
+
+/// What our receiver tells of itself, in the order of the raw figures' last columns.
+const STATS: [&str; 9] = [
+    "started", "arrived", "flushed", "ready", "nic", "copy", "hash", "disk", "idle",
 ];
 
 /// The size of the image in MiB that the goals are about.
@@ -78,24 +95,23 @@ impl Cell {
                 .map_or(String::new(), |time| format!("{time:.3}")),
         );
         row.push(run.payload.to_string());
+        row.push(run.sent_again.to_string());
+        if let Some(stats) = &run.stats {
+            let seconds = STATS.map(|name| stats.seconds(name));
+            row.extend(seconds.map(|time| time.map_or(String::new(), |time| format!("{time:.3}"))));
+        }
         row
     }
 
-    /// The median of a figure; the lower of the two in the middle.
+    /// The median of a figure.
     fn median(&self, figure: Figure) -> f64 {
-        let values = self.sorted(figure);
-        values[(values.len() - 1) / 2]
-    }
-
-    fn sorted(&self, figure: Figure) -> Vec<f64> {
-        let mut values: Vec<f64> = self.runs.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values
+        middle(self.runs.iter().map(figure).collect()).unwrap_or(f64::NAN)
     }
 
     /// The median, with the least and the most.
     fn spread(&self, figure: Figure) -> String {
-        let values = self.sorted(figure);
+        let mut values: Vec<f64> = self.runs.iter().map(figure).collect();
+        values.sort_by(f64::total_cmp);
         let median = short(self.median(figure));
         match values.as_slice() {
             [first, .., last] => format!("{median} ({}–{})", short(*first), short(*last)),
@@ -136,11 +152,17 @@ fn from_power_on(run: &Run) -> f64 {
 
 /// The page.
 pub fn page(cells: &[Cell], least: &[Least], raw: Table) -> Page {
-    let mut page = Page::new("machines", "A machine from power-on to its disk", raw);
+    let (name, title) = Part::Machines.names();
+    let mut page = Page::new(name, title, raw);
     page.text(introduction());
     page.text(goals(cells, least));
     page.text("## Times and rates\n\nSeconds, medians with the least and the most of all rounds.");
     page.table(times(cells));
+    page.text(
+        "## Where the time of `ironcast.efi` goes\n\nSeconds, medians: moments since its entry, \
+         then what took the time from the start of the transfer until it was ready.",
+    );
+    page.table(own_times(cells));
     page.text("## Payload and memory");
     page.table(needs(cells, least));
     for (name, title, unit, value) in [
@@ -170,9 +192,10 @@ fn introduction() -> String {
            `--rcvbuf 8m --nosync` and `net.core.rmem_max` of 8 MiB, the sender with \
            `--full-duplex`.\n\n\
          *Hand-over* is when the firmware starts the file that it has loaded; *first byte*, when \
-         the sender starts the transfer; *on the disk*, when the last byte is written and the \
-         disk flushed; *verified*, when it was read back too, which only `ironcast.efi` does. \
-         Afterwards every disk was compared with the image."
+         the sender starts the transfer; *on the disk*, when the last byte is written (and, of \
+         `ironcast.efi`, the disk flushed); *verified*, when it was read back too, which only \
+         `ironcast.efi` does; *sent again*, how many blocks the sender sent once more. Afterwards \
+         every disk was compared with the image."
     )
 }
 
@@ -268,6 +291,7 @@ fn times(cells: &[Cell]) -> Table {
         "on the disk",
         "from hand-over",
         "MB/s",
+        "sent again",
         "verified",
     ]);
     for cell in cells {
@@ -285,10 +309,30 @@ fn times(cells: &[Cell]) -> Table {
             cell.spread(from_power_on),
             cell.spread(from_hand_over),
             short(cell.rate()),
+            cell.spread(|run| run.sent_again as f64),
             verified,
         ]);
     }
     table
+}
+
+fn own_times(cells: &[Cell]) -> Table {
+    let columns = ["image, disk"].into_iter().chain(STATS);
+    let mut table = Table::new(columns);
+    for cell in cells.iter().filter(|cell| cell.way == Way::Ours) {
+        let seconds = STATS.map(|name| {
+            let of = |run: &Run| run.stats.as_ref()?.seconds(name);
+            short(middle(cell.runs.iter().filter_map(of).collect()).unwrap_or(f64::NAN))
+        });
+        table.row([cell.place()].into_iter().chain(seconds));
+    }
+    table
+}
+
+/// The median; the lower of the two in the middle.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
 fn needs(cells: &[Cell], least: &[Least]) -> Table {
@@ -315,7 +359,9 @@ fn plot(cells: &[Cell], title: &str, unit: &str, value: fn(&Cell) -> f64) -> Str
     let places: Vec<String> = of(Way::Ours).map(Cell::place).collect();
     let series = Way::ALL.map(|way| Series {
         name: way.name().to_owned(),
-        values: of(way).map(|cell| Some(value(cell))).collect(),
+        values: of(way)
+            .map(|cell| Some(value(cell)).filter(|value| value.is_finite()))
+            .collect(),
     });
     plot::draw(Shape::Bars, title, unit, &places, &series)
 }
@@ -336,6 +382,8 @@ mod tests {
                     written: 8.0 + time,
                     verified: None,
                 },
+                stats: None,
+                sent_again: 0,
                 payload,
             })
             .collect();
