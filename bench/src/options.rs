@@ -17,7 +17,8 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: Option<u32>,
 
-    /// Size of the image in MiB; less to many receivers, with loss, and where it would not fit
+    /// Size of the image in MiB; less to many receivers, with loss, and where it would not fit;
+    /// machines get those of 64, 512 and 2048 that are no more than twice that
     #[arg(long, value_name = "MIB", default_value_t = 1024,
           value_parser = clap::value_parser!(u64).range(16..))]
     pub size: u64,

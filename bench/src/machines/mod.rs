@@ -39,14 +39,16 @@ const SLOWEST: u64 = 3_000_000;
 /// Fails only if an image can't be made; a way that does not work is told on the page.
 pub fn run(options: &Options) -> Result<Page> {
     let folder = tempfile::tempdir()?;
-    let (sizes, disks) = match options.quick {
-        true => (&SIZES[..1], &[DiskKind::VirtioBlk][..]),
-        false => (&SIZES[..], &[DiskKind::VirtioBlk, DiskKind::Nvme][..]),
+    let disks = match options.quick {
+        true => &[DiskKind::VirtioBlk][..],
+        false => &[DiskKind::VirtioBlk, DiskKind::Nvme],
     };
+    let most = 2 * options.mebibytes();
+    let sizes = SIZES.iter().filter(|(mebibytes, _)| *mebibytes <= most);
     let mut cells = Vec::new();
     let mut raw = Table::new(report::RAW_COLUMNS);
     let file = folder.path().join("image");
-    for &(mebibytes, most) in sizes {
+    for &(mebibytes, most_rounds) in sizes {
         image::write_random(&file, mebibytes << 20, mebibytes)?;
         for &disk in disks {
             let subject = Subject {
@@ -56,7 +58,7 @@ pub fn run(options: &Options) -> Result<Page> {
                 memory: MEMORY,
                 limit: PATIENCE + Duration::from_secs((mebibytes << 20) / SLOWEST),
             };
-            let rounds = options.machine_rounds().min(most);
+            let rounds = options.machine_rounds().min(most_rounds);
             cells.extend(measure_ways(&subject, mebibytes, rounds, &mut raw));
         }
     }
