@@ -27,8 +27,8 @@ pub(crate) struct Options {
 impl Options {
     /// Whether virtual machines are among what is measured; they need more than the rest.
     fn has_machines(&self) -> bool {
-        let only = self.options.iter().any(|word| word.starts_with("--only"));
-        !only || self.options.iter().any(|word| word.contains("machines"))
+        let has = |wanted: &str| self.options.iter().any(|word| word.contains(wanted));
+        !has("--help") && (!has("--only") || has("machines"))
     }
 }
 
