@@ -8,6 +8,7 @@
 mod computer;
 mod copy;
 mod lab;
+mod machines;
 mod options;
 mod page;
 mod pieces;
@@ -51,6 +52,7 @@ fn run(options: &Options) -> Result<()> {
                 page
             }
             Part::Pieces => pieces::run(options).with_context(|| format!("{part:?}"))?,
+            Part::Machines => machines::run(options).with_context(|| format!("{part:?}"))?,
             Part::Scale => scale::run(options).with_context(|| format!("{part:?}"))?,
         };
         publish(&page)?;

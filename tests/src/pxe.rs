@@ -1,6 +1,7 @@
 //! A server for machines that boot over the network, in a host of the lab: `dnsmasq` giving out
 //! addresses and files by TFTP, and files by HTTP.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,6 +127,19 @@ impl PxeServer {
     pub fn log(&self) -> String {
         self.dnsmasq.log()
     }
+
+    /// The files that it has given out by TFTP, each once.
+    #[must_use]
+    pub fn given_out(&self) -> BTreeSet<PathBuf> {
+        files_sent(&self.log())
+    }
+}
+
+/// The paths in lines such as `dnsmasq-tftp: sent /srv/tftp/ironcast.efi to 10.77.0.135`.
+fn files_sent(log: &str) -> BTreeSet<PathBuf> {
+    let sent = log.lines().filter_map(|line| line.split_once(": sent "));
+    sent.filter_map(|(_, rest)| Some(rest.rsplit_once(" to ")?.0.into()))
+        .collect()
 }
 
 /// Starts a server in `host` that gives out what is in `folder` by HTTP, with its log (`http.log`)
@@ -164,4 +178,19 @@ fn lay_out(root: &Path, settings: &PxeSettings) -> Result<(), LabError> {
             .map_err(|e| LabError::io(format!("write {}", path.display()), e))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_that_was_sent_counts_once() {
+        let log = "dnsmasq-tftp: error 8 User aborted the transfer received from 10.77.0.135\n\
+             dnsmasq-tftp: sent /t/a to b.efi to 10.77.0.135\n\
+             dnsmasq-tftp: sent /t/a to b.efi to 10.77.0.135\n\
+             dnsmasq-tftp: file /t/none not found for 10.77.0.135\n";
+        let expected: Vec<PathBuf> = files_sent(log).into_iter().collect();
+        assert_eq!(expected, [PathBuf::from("/t/a to b.efi")]);
+    }
 }

@@ -81,6 +81,12 @@ impl Room {
         })
     }
 
+    /// The PXE server.
+    #[must_use]
+    pub fn pxe(&self) -> &PxeServer {
+        &self.pxe
+    }
+
     /// The path of a file in the folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -6,9 +6,10 @@
 use anyhow::Result;
 use clap::Args;
 
+use crate::efi::{self, Arch};
 use crate::run::{command, run as run_command};
 use crate::setup::{self, Purpose};
-use crate::{paths, test};
+use crate::{boot_loaders, linux_receiver, paths, test};
 
 /// Settings of `cargo xtask bench`.
 #[derive(Args)]
@@ -23,10 +24,24 @@ pub(crate) struct Options {
     options: Vec<String>,
 }
 
+impl Options {
+    /// Whether virtual machines are among what is measured; they need more than the rest.
+    fn has_machines(&self) -> bool {
+        let has = |wanted: &str| self.options.iter().any(|word| word.contains(wanted));
+        !has("--help") && (!has("--only") || has("machines"))
+    }
+}
+
 /// Installs what is missing, builds, and measures.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::provide(&[Purpose::Build, Purpose::Bench])?;
     test::programs()?;
+    if options.has_machines() {
+        setup::provide(&[Purpose::Image, Purpose::Lab])?;
+        boot_loaders::provide()?;
+        linux_receiver::provide()?;
+        efi::build(Arch::X86_64)?;
+    }
     let mut build = command("cargo");
     build.args([
         "build",

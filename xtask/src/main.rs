@@ -21,6 +21,7 @@ mod hardware;
 mod image;
 mod licences;
 mod links;
+mod linux_receiver;
 mod manuals;
 mod newer;
 mod paths;

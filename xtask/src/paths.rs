@@ -37,6 +37,11 @@ pub(crate) fn image() -> PathBuf {
     workspace().join("target/image/linux.img")
 }
 
+/// What a machine is imaged by in the usual way, for the benchmarks.
+pub(crate) fn linux_receiver() -> PathBuf {
+    workspace().join("target/bench/linux")
+}
+
 /// Fetched packages and sources: `$XDG_CACHE_HOME/ironcast`, else `~/.cache/ironcast`, else
 /// `target/cache`.
 pub(crate) fn cache() -> PathBuf {

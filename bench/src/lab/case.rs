@@ -134,6 +134,6 @@ pub fn cases(part: Part, options: &Options) -> Vec<Case> {
                 ..smaller(4, case(receivers, loss, &[Ours, Stock]))
             })
             .to_vec(),
-        Part::Pieces | Part::Scale => Vec::new(),
+        Part::Machines | Part::Pieces | Part::Scale => Vec::new(),
     }
 }

@@ -7,9 +7,9 @@
 //! ever mounted read-only, so that a disk still equals the image after it has booted.
 
 mod disk;
-mod initramfs;
-mod modules;
-mod packages;
+pub(crate) mod initramfs;
+pub(crate) mod modules;
+pub(crate) mod packages;
 mod root;
 
 use std::fs;

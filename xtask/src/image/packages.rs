@@ -48,6 +48,11 @@ impl Packages {
         self.first_of(&["usr/lib/systemd/boot/efi/systemd-bootx64.efi"])
     }
 
+    /// systemd's stub, which makes one EFI file of a kernel and what it needs.
+    pub(crate) fn stub(&self) -> Result<PathBuf> {
+        self.first_of(&["usr/lib/systemd/boot/efi/linuxx64.efi.stub"])
+    }
+
     /// The copyright files of all of them.
     pub(crate) fn documents(&self) -> PathBuf {
         self.folder.join("usr/share/doc")
