@@ -181,6 +181,6 @@ impl Buffers {
 fn no_memory(error: MemoryError) -> Failure {
     Failure::new(
         format!("{error}"),
-        "this machine needs more memory, 128 MiB at least",
+        "this machine needs more memory, 64 MiB at least",
     )
 }
