@@ -50,7 +50,7 @@ pub struct Subject<'a> {
 pub struct Times {
     /// The firmware started what it had loaded: our receiver, or a boot loader.
     pub handed_over: f64,
-    /// The sender began to send the image.
+    /// The sender began to send the image, by its own word or, if that is earlier, our receiver's.
     pub first_byte: f64,
     /// The last byte was on the disk. Of ours, it had been flushed too; of Linux it is when the
     /// disk's file was last changed, since the receiver waits before it ends.
@@ -186,20 +186,23 @@ impl Seen {
         if self.first_byte.is_none() {
             note(&mut self.first_byte, sender.log().contains(STARTED));
         }
-        let (handed_over, first_byte) = (self.handed_over?, self.first_byte?);
-        let (written, verified) = match written_by_linux(serial) {
-            true => (now, None),
-            false => {
-                let stats = Stats::find(serial)?;
-                let at = |moment| Some(self.entry? + stats.seconds(moment)?);
-                (at("flushed")?, Some(at("ready")?))
-            }
+        let times = Times {
+            handed_over: self.handed_over?,
+            first_byte: self.first_byte?,
+            written: now,
+            verified: None,
         };
+        if written_by_linux(serial) {
+            return Some(times);
+        }
+        let stats = Stats::find(serial)?;
+        let at = |moment| Some(self.entry? + stats.seconds(moment)?);
         Some(Times {
-            handed_over,
-            first_byte,
-            written,
-            verified,
+            // A busy sender tells it late.
+            first_byte: times.first_byte.min(at("started")?),
+            written: at("flushed")?,
+            verified: Some(at("ready")?),
+            ..times
         })
     }
 }

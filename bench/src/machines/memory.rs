@@ -13,8 +13,9 @@ const SIZES: &[u32] = &[
     64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 320, 384, 448, 512,
 ];
 
-/// How long an attempt may take.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long an attempt may take: many times what it takes, or a busy computer would count as too
+/// little memory.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The least of [`SIZES`] with which a machine gets `image`; `None` if even the largest is too
 /// little. It is taken for granted that what is enough for one is so for all above.
@@ -27,10 +28,17 @@ pub fn least(way: Way, image: &Path) -> Option<u32> {
             memory,
             limit: LIMIT,
         };
-        let is_enough = measure(&subject).is_ok();
-        let word = if is_enough { "enough" } else { "too little" };
+        let result = measure(&subject);
+        let word = match &result {
+            Ok(_) => "enough".to_owned(),
+            // The first line is the reason; the logs follow.
+            Err(error) => {
+                let text = error.to_string();
+                format!("too little: {}", text.lines().next().unwrap_or_default())
+            }
+        };
         eprintln!("{}: {memory} MiB of memory are {word}", way.name());
-        is_enough
+        result.is_ok()
     })
 }
 
