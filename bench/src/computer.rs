@@ -27,6 +27,10 @@ pub fn describe() -> String {
     line("date", &output("date", &["-u", "+%Y-%m-%d"]));
     line("CPU", &format!("{cpu}, {cores} cores{kind}"));
     line("memory", &format!("{memory} MiB"));
+    // What else ran beside makes the times worse, and their spread wide.
+    let load = read("/proc/loadavg");
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    line("load in the minute before", load);
     line(
         "system",
         &format!("{}, Linux {}", system.trim_matches('"'), kernel.trim()),

@@ -114,7 +114,8 @@ fn words(receivers: usize, loss: u32) -> String {
     } else {
         String::new()
     };
-    format!("{receivers} receivers{loss}")
+    let plural = if receivers == 1 { "" } else { "s" };
+    format!("{receivers} receiver{plural}{loss}")
 }
 
 fn faster(all: &[Summary], receivers: usize, loss: u32, judged: &mut Vec<Judged>) {

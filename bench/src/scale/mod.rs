@@ -161,9 +161,9 @@ fn about(size: u64) -> String {
         "The protocol's machines, sender and receivers, as the programs have them, in virtual \
          time, with an image of {} MiB. The sender's link has {} Gbit/s; its processor takes {} µs \
          for each answer, for {} of which there is room; the others are lost. Receivers have \
-         {} MiB for blocks, tell of {} MiB that their system holds, and have a disk of {} MB/s; the slow one's has {} MB/s. The dead one falls \
-         silent after a quarter of the image. Loss is of datagrams to each receiver and of each \
-         answer.",
+         {} MiB for blocks, tell of {} MiB that their system holds, and have a disk of {} MB/s; \
+         the slow one's has {} MB/s. The dead one falls silent after a quarter of the image. Loss \
+         is of datagrams to each receiver and of each answer.",
         size >> 20,
         model::LINK_RATE / 1_000_000_000,
         model::ANSWER_TIME / 1_000,
