@@ -3,8 +3,8 @@
 //! Most of a disk's image is empty. A file that was empty before reads as zeros where nothing was
 //! written, so only where the file has ended yet, and only long runs, are left out.
 
-/// Bytes that are looked at together. Chosen: file systems keep no smaller holes than a few KiB, and
-/// a call for each of them would cost more than it spares.
+/// Bytes that are looked at together. Chosen: file systems keep holes of a few KiB, and a call for
+/// each of them would cost more than it spares.
 const UNIT: usize = 64 << 10;
 
 /// What the bytes begin with.
