@@ -70,7 +70,8 @@ pub struct Scenario {
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// From the start of the transfer until the sender is done.
+    /// From the start of the transfer until each receiver has acknowledged all of it, or was given
+    /// up.
     pub time: Duration,
     /// Datagrams that the sender sent from the start on.
     pub sent: u64,
@@ -141,6 +142,8 @@ struct World {
     waiting: VecDeque<(usize, Vec<u8>)>,
     handling: bool,
     started_at: Option<u64>,
+    /// When anything became of a receiver last.
+    settled_at: u64,
     finished: Option<sender::Outcome>,
     sent: u64,
     answers: u64,
@@ -194,6 +197,7 @@ impl World {
             waiting: VecDeque::new(),
             handling: false,
             started_at: None,
+            settled_at: 0,
             finished: None,
             sent: 0,
             answers: 0,
@@ -209,7 +213,7 @@ impl World {
     fn outcome(&self) -> Option<Outcome> {
         let finished = self.finished?;
         Some(Outcome {
-            time: Duration::from_nanos(self.now - self.started_at?),
+            time: Duration::from_nanos(self.settled_at - self.started_at?),
             sent: self.sent,
             answers: self.answers,
             overrun: self.overrun,
@@ -340,8 +344,9 @@ impl World {
         while let Some(event) = self.sender.poll_event() {
             match event {
                 sender::Event::Started { .. } => self.started_at = Some(self.now),
+                sender::Event::Receiver { .. } => self.settled_at = self.now,
                 sender::Event::Finished(outcome) => self.finished = Some(outcome),
-                _ => {}
+                sender::Event::Refused { .. } => {}
             }
         }
         if let Some(due) = self.sender.poll_timeout() {

@@ -20,7 +20,7 @@ impl Sender {
         let gives_reports = request.capabilities.contains(Capabilities::REPORTS);
         let number = match &mut self.state {
             State::Waiting(waiting) => {
-                let number = self.roster.admit(address, request.receive_buffer);
+                let number = self.roster.admit(address, *request);
                 waiting.connected(now, self.roster.count(Standing::Connected));
                 number
             }
@@ -101,7 +101,7 @@ impl Sender {
         if !self.invitations.accept(address) {
             return None;
         }
-        let number = self.roster.admit(address, request.receive_buffer)?;
+        let number = self.roster.admit(address, *request)?;
         self.roster.renew(number);
         transfer.release_receiver(number);
         Some(number)

@@ -19,7 +19,7 @@ const WHOLE: u32 = 1000;
 
 /// How much more than usual must be lost, in thousandths, for the rate to be at fault. Chosen: less
 /// costs less than a rate that is too low.
-const TOO_MUCH: u32 = 50;
+const TOO_MUCH: u32 = 100;
 
 /// Least rate, in bits a second. Chosen: a transfer that seems to stand still must go on.
 const LEAST: u64 = 1_000_000;

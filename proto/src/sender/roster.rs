@@ -9,6 +9,7 @@ use super::{Event, Standing};
 use crate::bits::{self, BitSet};
 use crate::geometry::MAX_RECEIVERS;
 use crate::time::{Duration, Instant};
+use crate::wire::{Capabilities, ConnectReq};
 
 /// How far apart two requests for a connection are if they are no copies of each other. Chosen
 /// (docs/protocol.md, "Rendezvous").
@@ -22,8 +23,8 @@ const PLACES: usize = 2 * bits::CAPACITY;
 struct Entry {
     address: SocketAddrV4,
     standing: Standing,
-    /// Bytes of its socket buffer, as it says; 0 if it does not know.
-    receive_buffer: u32,
+    /// What it said of itself.
+    request: ConnectReq,
     /// When it was heard last.
     heard_at: Instant,
     /// When it asked for a connection, if that was the last that was heard of it, and it had
@@ -63,12 +64,11 @@ impl Roster {
     }
 
     /// Takes a receiver in, or back in; its number, or `None` if there is no place. Only before the
-    /// transfer starts: later, numbers must stay whose they are. `receive_buffer` is what it says
-    /// of its socket buffer, in bytes; 0 if it does not know.
-    pub(super) fn admit(&mut self, address: SocketAddrV4, receive_buffer: u32) -> Option<u16> {
+    /// transfer starts: later, numbers must stay whose they are.
+    pub(super) fn admit(&mut self, address: SocketAddrV4, request: ConnectReq) -> Option<u16> {
         if let Some(number) = self.number(address) {
             if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
-                entry.receive_buffer = receive_buffer;
+                entry.request = request;
             }
             self.set(number, Standing::Connected);
             return Some(number);
@@ -78,7 +78,7 @@ impl Roster {
         let entry = Entry {
             address,
             standing: Standing::Left,
-            receive_buffer,
+            request,
             heard_at: Instant::ZERO,
             asked_at: None,
         };
@@ -131,12 +131,24 @@ impl Roster {
     /// The least socket buffer of the receivers that take part, in bytes; `None` if one of them did
     /// not say how large its is.
     pub(super) fn least_receive_buffer(&self) -> Option<u32> {
+        self.requests()
+            .map(|request| request.receive_buffer)
+            .min()
+            .filter(|&least| least > 0)
+    }
+
+    /// Whether all receivers that take part are ours: others give no reports.
+    pub(super) fn are_all_ours(&self) -> bool {
+        self.requests()
+            .all(|request| request.capabilities.contains(Capabilities::REPORTS))
+    }
+
+    /// What the receivers that take part said of themselves.
+    fn requests(&self) -> impl Iterator<Item = &ConnectReq> {
         self.receivers
             .iter()
             .filter(|entry| entry.standing == Standing::Connected)
-            .map(|entry| entry.receive_buffer)
-            .min()
-            .filter(|&least| least > 0)
+            .map(|entry| &entry.request)
     }
 
     /// How many receivers have a standing.
@@ -303,11 +315,11 @@ mod tests {
     #[test]
     fn the_same_address_keeps_its_number() {
         let mut roster = Roster::new(MAX_RECEIVERS);
-        assert_eq!(roster.admit(address(1), 0), Some(0));
-        assert_eq!(roster.admit(address(2), 0), Some(1));
+        assert_eq!(roster.admit(address(1), ConnectReq::default()), Some(0));
+        assert_eq!(roster.admit(address(2), ConnectReq::default()), Some(1));
         roster.set(0, Standing::Left);
         assert_eq!(roster.connected_number(address(1)), None);
-        assert_eq!(roster.admit(address(1), 0), Some(0));
+        assert_eq!(roster.admit(address(1), ConnectReq::default()), Some(0));
         assert_eq!(roster.connected().len(), 2);
     }
 
@@ -315,24 +327,27 @@ mod tests {
     fn the_1025th_receiver_finds_no_place() {
         let mut roster = Roster::new(u16::MAX);
         for last in 0..1024 {
-            assert_eq!(roster.admit(address(last), 0), Some(last));
+            assert_eq!(
+                roster.admit(address(last), ConnectReq::default()),
+                Some(last)
+            );
         }
-        assert_eq!(roster.admit(address(1024), 0), None);
-        assert_eq!(roster.admit(address(0), 0), Some(0));
+        assert_eq!(roster.admit(address(1024), ConnectReq::default()), None);
+        assert_eq!(roster.admit(address(0), ConnectReq::default()), Some(0));
         assert_eq!(core::iter::from_fn(|| roster.poll_event()).count(), 1024);
     }
 
     #[test]
     fn one_who_left_makes_place_for_another() {
         let mut roster = Roster::new(1);
-        assert_eq!(roster.admit(address(1), 0), Some(0));
-        assert_eq!(roster.admit(address(2), 0), None);
+        assert_eq!(roster.admit(address(1), ConnectReq::default()), Some(0));
+        assert_eq!(roster.admit(address(2), ConnectReq::default()), None);
         roster.set(0, Standing::Left);
-        assert_eq!(roster.admit(address(2), 0), Some(0));
+        assert_eq!(roster.admit(address(2), ConnectReq::default()), Some(0));
         assert_eq!(roster.address(0), Some(address(2)));
         assert_eq!(roster.connected_number(address(2)), Some(0));
         assert_eq!(roster.number(address(1)), None);
-        assert_eq!(roster.admit(address(1), 0), None);
+        assert_eq!(roster.admit(address(1), ConnectReq::default()), None);
         assert_eq!(roster.count(Standing::Connected), 1);
     }
 
@@ -340,7 +355,7 @@ mod tests {
     fn p3_who_was_silent_before_it_was_asked_gets_half_the_time() {
         let mut roster = Roster::new(8);
         for last in 0..3 {
-            let _ = roster.admit(address(last), 0);
+            let _ = roster.admit(address(last), ConnectReq::default());
         }
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         roster.hear(at(0), 0, true);
@@ -361,7 +376,7 @@ mod tests {
     fn only_those_who_are_not_kept_are_dropped() {
         let mut roster = Roster::new(8);
         for last in 0..4 {
-            let _ = roster.admit(address(last), 0);
+            let _ = roster.admit(address(last), ConnectReq::default());
         }
         roster.drop_all_but(&BitSet::below(3));
         assert_eq!(roster.count(Standing::Dropped), 1);

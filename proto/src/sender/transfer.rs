@@ -210,12 +210,14 @@ impl Transfer {
     /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of
     /// a slice before it has heard anything of the one before (docs/protocol.md, "Geometry"). That
     /// happens to short slices, to the first one while receivers still join the group, and to one
-    /// that was sent while a receiver's socket was still full of the slice before.
+    /// that was sent while a receiver's socket was still full of the slice before. Receivers of ours
+    /// let the next slice go then, which costs less than to wait after each loss.
     fn last_is_known(&self, roster: &Roster) -> bool {
         let Some(last) = self.slices.back() else {
             return true;
         };
-        let at_risk = last.number == 0 || last.blocks() < SHORT_SLICE || self.last_was_lossy;
+        let was_full = self.last_was_lossy && !roster.are_all_ours();
+        let at_risk = last.number == 0 || last.blocks() < SHORT_SLICE || was_full;
         !at_risk || last.audience(roster.connected()).is_subset(last.known())
     }
 
@@ -500,7 +502,7 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::wire::{Capabilities, HelloKind, MAX_CONTROL_LEN, Retransmit, SliceOk};
+    use crate::wire::{Capabilities, ConnectReq, HelloKind, MAX_CONTROL_LEN, Retransmit, SliceOk};
 
     const NOW: Instant = Instant::ZERO;
     const BLOCK: u64 = 1456;
@@ -518,10 +520,22 @@ mod tests {
     }
 
     fn transfer_to(receivers: u16, config: &Config) -> (Transfer, Roster) {
+        transfer_to_those_with(Capabilities::STOCK, receivers, config)
+    }
+
+    fn transfer_to_those_with(
+        capabilities: Capabilities,
+        receivers: u16,
+        config: &Config,
+    ) -> (Transfer, Roster) {
+        let request = ConnectReq {
+            capabilities,
+            receive_buffer: 0,
+        };
         let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         let mut roster = Roster::new(receivers);
         for port in 1..=receivers {
-            roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), 0);
+            roster.admit(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), request);
         }
         let hello = Hello {
             kind: HelloKind::Streaming,
@@ -590,6 +604,23 @@ mod tests {
             5,
             "slice 4 came after one without loss"
         );
+    }
+
+    #[test]
+    fn receivers_of_ours_are_not_waited_for_after_each_loss() {
+        let ours = Capabilities::STOCK | Capabilities::REPORTS;
+        let (mut transfer, mut roster) = transfer_to_those_with(ours, 1, &Config::default());
+        let lacking = Message::Retransmit(Retransmit {
+            slice: 1,
+            rxmit: 0,
+            received: BitSet::below(90),
+        });
+        let ok = |slice| Message::Ok(SliceOk { slice });
+        for (message, last) in [(ok(7), 0), (ok(0), 2), (lacking, 2), (ok(1), 3)] {
+            transfer.answer(NOW, 0, &message, &mut roster, &mut Stats::default());
+            transfer.settle(NOW, &roster);
+            assert_eq!(youngest(&mut transfer, 5 * 112 * BLOCK, &roster), last);
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ const MOST: Duration = Duration::from_secs(1);
 pub(super) struct AnswerWait {
     /// Microseconds that answers take, as an envelope over those seen.
     answer_time: u64,
+    /// Whether that is but a guess: nobody has taken longer yet than was expected.
+    is_guess: bool,
     /// Rounds since anyone answered.
     unanswered: u32,
     /// Never more than this.
@@ -30,6 +32,7 @@ impl AnswerWait {
         Self {
             most: drop_after.map_or(MOST, |after| (after / 4).clamp(LEAST, MOST)),
             answer_time: FIRST.as_micros() as u64,
+            is_guess: true,
             unanswered: 0,
         }
     }
@@ -39,8 +42,10 @@ impl AnswerWait {
         let sample = now.since(asked).min(MOST).as_micros() as u64;
         if sample > self.answer_time {
             self.answer_time += (sample - self.answer_time) / 2 + 1;
+            self.is_guess = false;
         } else {
-            self.answer_time -= (self.answer_time - sample) / 16;
+            let part = if self.is_guess { 2 } else { 16 };
+            self.answer_time -= (self.answer_time - sample) / part;
         }
         self.unanswered = 0;
     }
@@ -92,6 +97,14 @@ mod tests {
         assert!(after(&mut wait, &[1_000]) > 50_000);
         assert!(after(&mut wait, &[1_000; 100]) < 2_000);
         assert_eq!(after(&mut wait, &[0; 400]), 1_000, "never under the least");
+    }
+
+    #[test]
+    fn what_it_begins_with_is_soon_forgotten() {
+        let mut wait = AnswerWait::new(None);
+        assert!(after(&mut wait, &[300; 5]) <= 1_000);
+        assert!(after(&mut wait, &[3_000]) > 1_500);
+        assert!(after(&mut wait, &[300; 5]) > 1_300, "slowly, from then on");
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod reply_field {
 }
 
 /// CONNECT_REQ (docs/protocol.md, "CONNECT_REQ").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectReq {
     /// What the receiver can do.
     pub capabilities: Capabilities,
