@@ -210,8 +210,8 @@ impl Transfer {
     /// Whether the last slice may be followed by another. A stock receiver gives up if it hears of
     /// a slice before it has heard anything of the one before (docs/protocol.md, "Geometry"). That
     /// happens to short slices, to the first one while receivers still join the group, and to one
-    /// that was sent while a receiver's socket was still full of the slice before. Receivers of ours
-    /// let the next slice go then, which costs less than to wait after each loss.
+    /// that was sent while a receiver's socket was still full of the slice before. Receivers of
+    /// ours let the next slice go then, which costs less than to wait after each loss.
     fn last_is_known(&self, roster: &Roster) -> bool {
         let Some(last) = self.slices.back() else {
             return true;
