@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
@@ -21,7 +22,7 @@ pub struct Background {
     capacity: Option<u64>,
     jobs: Sender<Job>,
     done: Receiver<Done>,
-    wake: Arc<OwnedFd>,
+    waker: Waker,
     state: State,
     /// Memory for the next write.
     buffer: Vec<u8>,
@@ -60,12 +61,11 @@ impl Background {
     where
         D: Disk + ErrorType<Error = io::Error> + Send + 'static,
     {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = Arc::new(eventfd(0, flags)?);
+        let waker = Waker::new()?;
         let (jobs, todo) = mpsc::channel::<Job>();
         let (finished, done) = mpsc::channel();
         let capacity = target.capacity();
-        let worker_wake = Arc::clone(&wake);
+        let worker = waker.clone();
         thread::Builder::new()
             .name("disk".to_owned())
             .spawn(move || {
@@ -73,15 +73,14 @@ impl Background {
                     if finished.send(job.run(&mut target)).is_err() {
                         return;
                     }
-                    // It can only be full, and wakes then too.
-                    let _ = rustix::io::write(&worker_wake, &1_u64.to_ne_bytes());
+                    worker.wake();
                 }
             })?;
         Ok(Self {
             capacity,
             jobs,
             done,
-            wake,
+            waker,
             state: State::Idle,
             buffer: Vec::new(),
         })
@@ -91,7 +90,7 @@ impl Background {
     /// [`is_ready`](Disk::is_ready) and [`poll_flush`](Disk::poll_flush).
     #[must_use]
     pub fn waker(&self) -> Waker {
-        Waker(Arc::clone(&self.wake))
+        self.waker.clone()
     }
 
     fn begin(&mut self, job: Job, state: State) -> io::Result<()> {
@@ -170,19 +169,40 @@ fn is_gone() -> io::Error {
 
 /// Tells that a [`Background`] has news.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<OwnedFd>);
+pub struct Waker {
+    event: Arc<OwnedFd>,
+    /// Whether there are some: to look costs less than a call of the system's.
+    has_news: Arc<AtomicBool>,
+}
 
 impl Waker {
+    fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self {
+            event: Arc::new(eventfd(0, flags)?),
+            has_news: Arc::default(),
+        })
+    }
+
+    fn wake(&self) {
+        // It can only be full, and wakes then too.
+        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+        // Only then, so that no event is left that nobody knows of.
+        self.has_news.store(true, Ordering::Release);
+    }
+
     /// Forgets the news so far: to be called before they are looked for.
     pub fn rearm(&self) {
-        // An error means that there were none.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+        if self.has_news.swap(false, Ordering::Acquire) {
+            // An error means that it was read before.
+            let _ = rustix::io::read(&self.event, &mut [0; 8]);
+        }
     }
 }
 
 impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.event.as_fd()
     }
 }
 

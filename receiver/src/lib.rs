@@ -10,6 +10,7 @@ pub mod options;
 
 mod background;
 mod display;
+mod gathering;
 mod sparse;
 mod target;
 mod transfer;

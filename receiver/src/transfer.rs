@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
 use std::time::Duration;
 
 use ironcast_hosted::{
@@ -18,6 +19,7 @@ use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{self, Decompress, DiskOptions, Event, Memory, Report};
 
 use crate::background::{Background, Waker};
+use crate::gathering::Gathering;
 use crate::target::Target;
 
 /// Memory for blocks until they are written, 8 MiB: more than five of the largest slices that a
@@ -186,6 +188,7 @@ pub fn receive(
         endpoint,
         engine,
         waker,
+        gathering: Gathering::default(),
         started: None,
         stopped: None,
     };
@@ -203,6 +206,7 @@ struct Transfer<'t> {
     engine: Engine<'t, Background>,
     /// Tells when the disk is done with something.
     waker: Waker,
+    gathering: Gathering,
     /// When the transfer started.
     started: Option<Instant>,
     /// The signal that ends it.
@@ -220,7 +224,7 @@ impl Transfer<'_> {
             let now = self.clock.now();
             // What has arrived goes first: after a long write it is word from a sender that would
             // otherwise count as silent.
-            let is_drained = self.receive_burst(now);
+            let received = self.receive_burst(now);
             self.engine.handle_timeout(now);
             self.obey(now, operator);
             self.waker.rearm();
@@ -233,9 +237,12 @@ impl Transfer<'_> {
                 observer.progress(&self.progress(now));
             }
             let now = self.clock.now();
-            let wake = if is_busy || !is_drained {
+            let wake = if is_busy || received == BURST {
                 Wake::Now
             } else {
+                if let Some(pause) = self.gathering.pause(now, received) {
+                    thread::sleep(pause);
+                }
                 Wake::Never
                     .or_at(self.engine.poll_timeout())
                     .or_at(observer.progress_due())
@@ -247,15 +254,16 @@ impl Transfer<'_> {
         }
     }
 
-    /// Takes what has arrived; false if there may be more.
-    fn receive_burst(&mut self, now: Instant) -> bool {
-        for _ in 0..BURST {
+    /// Takes what has arrived, and tells how many datagrams that were; after [`BURST`] there may be
+    /// more.
+    fn receive_burst(&mut self, now: Instant) -> usize {
+        for received in 0..BURST {
             let Some((from, datagram)) = self.endpoint.receive() else {
-                return true;
+                return received;
             };
             self.engine.handle_datagram(now, from, datagram);
         }
-        false
+        BURST
     }
 
     fn obey(&mut self, now: Instant, operator: &mut dyn Operator) {
