@@ -99,7 +99,7 @@ fn whoever_hashes_images_arrive_whole() {
 
 #[test]
 fn what_is_decoded_is_hashed_by_the_helper_too() {
-    let packed = streams::stream("long.zst");
+    let packed = streams::stream("long.gz");
     let (packed, text) = (packed.bytes, packed.content());
     let disk = TestDisk::with_capacity(8 << 20);
     let (network, taken) = send(packed, &Setup::default(), &disk, 4, 3);
