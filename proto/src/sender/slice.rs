@@ -51,8 +51,6 @@ pub(super) struct Slice {
     known: BitSet,
     /// Blocks that some receiver lacks.
     wanted: BitSet,
-    /// Whether any block was lost on its way to any receiver.
-    lossy: bool,
     /// How many blocks the worst receiver lacked before any was sent again.
     lost: u16,
 }
@@ -109,7 +107,6 @@ impl Slice {
             answered: BitSet::EMPTY,
             known: BitSet::EMPTY,
             wanted: BitSet::EMPTY,
-            lossy: false,
             lost: 0,
         }
     }
@@ -126,7 +123,7 @@ impl Slice {
 
     /// Whether any block was lost on its way to any receiver.
     pub(super) fn is_lossy(&self) -> bool {
-        self.lossy
+        self.lost > 0
     }
 
     /// How many blocks the worst receiver lacked before any was sent again.
@@ -310,7 +307,7 @@ impl Slice {
             return Answer::Stale;
         }
         let missing = BitSet::below(usize::from(self.blocks)).difference(received);
-        self.lossy |= !missing.is_empty();
+        // Nothing is sent again before somebody lacked something.
         if self.fresh == 0 {
             self.lost = self.lost.max(missing.len() as u16);
         }
