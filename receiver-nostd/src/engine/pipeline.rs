@@ -83,17 +83,25 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    /// How far a step over units of `unit` bytes goes that begins at `from` and has bytes up to
-    /// `upto`: to the unit's end, or as far as the stream goes. `None` to wait.
-    fn end_of_unit(&self, from: u64, upto: u64, unit: u64) -> Option<u64> {
+    /// How far a step over units of `unit` bytes goes that begins at `from`: to the unit's end, or
+    /// as far as the stream goes. `None` to wait.
+    fn end_of_unit(&self, from: u64, unit: u64) -> Option<u64> {
         let end = (from / unit + 1) * unit;
-        if upto >= end {
+        if self.upto >= end {
             Some(end)
-        } else if self.is_all && upto == self.upto && upto > from {
-            Some(upto)
+        } else if self.is_all && self.upto > from {
+            Some(self.upto)
         } else {
             None
         }
+    }
+
+    /// How far a step goes that hashes or decodes from `from` on: over a piece, or over less if
+    /// waiting for more would be for ever; nowhere to wait.
+    fn end_of_piece(&self, from: u64) -> u64 {
+        self.end_of_unit(from, PIECE_LEN)
+            .or_else(|| self.is_pressed.then_some(self.upto))
+            .unwrap_or(from)
     }
 }
 
@@ -287,10 +295,9 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     /// Larger pieces hash faster, so there is no use in taking each block at once.
     fn hash_piece(&mut self, arrived: Arrived) -> bool {
-        let end = arrived
-            .end_of_unit(self.hashed, arrived.upto, PIECE_LEN)
-            .or_else(|| arrived.is_pressed.then_some(arrived.upto));
-        let piece = self.ring.piece(self.hashed, end.unwrap_or(self.hashed));
+        let piece = self
+            .ring
+            .piece(self.hashed, arrived.end_of_piece(self.hashed));
         match (&mut self.decoding, self.format) {
             (Some(decoding), Some(Format::Compressed(_))) => {
                 decoding.hasher.update(piece);
@@ -304,7 +311,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     fn write_raw(&mut self, arrived: Arrived) -> Result<bool, Error<D::Error>> {
         let end = arrived
-            .end_of_unit(self.consumed, arrived.upto, WRITE_SIZE as u64)
+            .end_of_unit(self.consumed, WRITE_SIZE as u64)
             .or_else(|| self.end_under_pressure(arrived));
         let Some(end) = end else {
             return Ok(false);
@@ -346,10 +353,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         let Some(decoding) = &mut self.decoding else {
             return Ok(false);
         };
-        let end = arrived
-            .end_of_unit(self.consumed, arrived.upto, PIECE_LEN)
-            .or_else(|| arrived.is_pressed.then_some(arrived.upto));
-        let input = self.ring.piece(self.consumed, end.unwrap_or(self.consumed));
+        let end = arrived.end_of_piece(self.consumed);
+        let input = self.ring.piece(self.consumed, end);
         let offset = self.consumed;
         let decoded = decoding
             .decode(input)
