@@ -14,6 +14,7 @@ mod page;
 mod pieces;
 mod plot;
 mod scale;
+mod senders;
 mod table;
 
 use std::process::ExitCode;

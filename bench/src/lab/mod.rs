@@ -231,7 +231,6 @@ fn raw(summaries: &[Summary]) -> Table {
         "receivers calls",
     ]);
     for one in summaries {
-        let probed = one.probed.unwrap_or_default();
         let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
         for (round, run) in one.runs.iter().enumerate() {
             raw.row([
@@ -248,10 +247,10 @@ fn raw(summaries: &[Summary]) -> Table {
                 format!("{:.4}", run.sender.as_secs_f64()),
                 format!("{:.4}", run.receivers.as_secs_f64()),
                 number(run.retransmitted),
-                number(one.probed.map(|_| probed.sender_memory)),
-                number(one.probed.map(|_| probed.receiver_memory)),
-                number(probed.sender_calls),
-                number(probed.receiver_calls),
+                number(one.probed.map(|probed| probed.sender_memory)),
+                number(one.probed.map(|probed| probed.receiver_memory)),
+                number(one.probed.and_then(|probed| probed.sender_calls)),
+                number(one.probed.and_then(|probed| probed.receiver_calls)),
             ]);
         }
     }

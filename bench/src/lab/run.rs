@@ -12,6 +12,7 @@ use crate::copy::copy_time;
 use crate::lab::arena::Arena;
 use crate::lab::case::{Case, Contender};
 use crate::lab::measure::{CallCounter, Watched};
+use crate::senders::sent_again;
 
 /// How long a program may take to say its first word, and to end when all is done.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -108,7 +109,7 @@ pub fn timed(case: &Case, who: Contender, arena: &Arena, limit: Duration) -> Res
         ended,
         sender: time.0,
         receivers: time.1,
-        retransmitted: retransmitted(&sender.running.log()),
+        retransmitted: sent_again(&sender.running.log()),
     })
 }
 
@@ -278,16 +279,4 @@ fn finish(
     }
     let [sender, receivers] = times;
     Ok((sender, receivers))
-}
-
-/// The last count of blocks that were sent again, in the words that both senders of UDPcast's wire
-/// have for it.
-fn retransmitted(log: &str) -> Option<u64> {
-    let (_, rest) = log.rsplit_once("re-xmits=")?;
-    let digits: String = rest
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    digits.parse().ok()
 }

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail};
 use ironcast_tests::room::{Room, demand_written};
 use ironcast_tests::{BootOrder, DiskKind, LabError, Machine, Running};
 
-use super::stats::{self, Stats};
+use super::stats::Stats;
 use super::way::Way;
+use crate::senders::sent_again;
 
 /// How often the logs are looked at: the times are not better than that.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -111,7 +112,7 @@ pub fn measure(subject: &Subject) -> Result<Run> {
     Ok(Run {
         times,
         stats: Stats::find(&machine.serial()),
-        sent_again: stats::sent_again(&sender.log()).context("the sender counts no blocks")?,
+        sent_again: sent_again(&sender.log()).context("the sender counts no blocks")?,
         payload,
     })
 }

@@ -1,4 +1,4 @@
-//! What our receiver and the senders tell of a transfer in their logs.
+//! What our receiver tells of a transfer in its log.
 
 /// The line that `ironcast.efi` prints with `stats=yes`.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,14 +33,6 @@ impl Stats {
     }
 }
 
-/// How many blocks a sender has sent again, by the last time that its log tells: both kinds do, as
-/// in `re-xmits=0000289 (  0.6%)`.
-pub fn sent_again(log: &str) -> Option<u64> {
-    let digits = log.rsplit_once("re-xmits=")?.1;
-    let end = digits.find(|c: char| !c.is_ascii_digit())?;
-    digits[..end].parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,12 +45,5 @@ mod tests {
         assert_eq!(stats.seconds("flushed"), Some(1.561_004));
         assert_eq!(stats.seconds("nic"), Some(0.5));
         assert_eq!(stats.seconds("decode"), None);
-    }
-
-    #[test]
-    fn the_last_count_of_blocks_sent_again_is_found() {
-        let log = "bytes= 1 re-xmits=0000001 (  5.8%)\nbytes= 2 re-xmits=0000289 (  0.6%) slice";
-        assert_eq!(sent_again(log), Some(289));
-        assert_eq!(sent_again("Starting transfer"), None);
     }
 }
