@@ -42,15 +42,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         linux_receiver::provide()?;
         efi::build(Arch::X86_64)?;
     }
-    let mut build = command("cargo");
-    build.args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "ironcast-bench",
-    ]);
-    run_command(&mut build)?;
+    let mut build = test::cargo("build");
+    run_command(build.args(["--release", "--package", "ironcast-bench"]))?;
     let programs = paths::cargo_target().join("release");
     let mut bench = command(programs.join("ironcast-bench"));
     bench.args(&options.options);

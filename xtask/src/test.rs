@@ -167,7 +167,8 @@ fn docs() -> Result<()> {
     efi::document()
 }
 
-fn cargo(subcommand: &str) -> Command {
+/// cargo, which takes the versions that are on record.
+pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut cargo = command("cargo");
     cargo.args([subcommand, "--locked"]);
     cargo
