@@ -394,7 +394,7 @@ mod tests {
         assert!(matches!(from.send(destination, &parts), Sent::Done));
         let now = Clock::start().now();
         let wake = Wake::At(now + Duration::from_secs(5));
-        wait(&mut to, &[], false, now, wake).unwrap();
+        wait(&mut to, [], false, now, wake).unwrap();
         let source = SocketAddrV4::new(Ipv4Addr::LOCALHOST, from.port);
         assert_eq!(to.receive(), Some((source, &b"headpayload"[..])));
         assert_eq!(to.receive(), None);

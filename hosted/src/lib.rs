@@ -25,6 +25,7 @@ mod stderr;
 mod throttle;
 pub mod values;
 mod wait;
+mod waker;
 
 pub use batch::Batch;
 pub use clock::Clock;
@@ -39,3 +40,4 @@ pub use manual::Manual;
 pub use pipe::Pipe;
 pub use standard::is_closed;
 pub use wait::{Wake, wait};
+pub use waker::Waker;

@@ -33,18 +33,18 @@ impl Wake {
 }
 
 /// Waits until a datagram has come to `endpoint` (which [`Endpoint::receive`] then finds), or one
-/// of
-/// `others` can be read; or, if `blocked`, until there is room to send again; or until `wake`.
+/// of `others` can be read; or, if `blocked`, until there is room to send again; or until `wake`.
+/// Tells which of `others` can be read.
 ///
 /// # Errors
 /// If the system can't wait. Signals that interrupt it are no error.
-pub fn wait(
+pub fn wait<const N: usize>(
     endpoint: &mut Endpoint,
-    others: &[Option<BorrowedFd<'_>>],
+    others: [Option<BorrowedFd<'_>>; N],
     blocked: bool,
     now: Instant,
     wake: Wake,
-) -> io::Result<()> {
+) -> io::Result<[bool; N]> {
     let timeout = match wake {
         _ if endpoint.has_arrived() => Some(Duration::ZERO),
         Wake::Now => Some(Duration::ZERO),
@@ -52,7 +52,7 @@ pub fn wait(
         Wake::Never => None,
     };
     let timeout = timeout.map(timespec);
-    let ready: Vec<bool> = {
+    let (ready, can_be_read) = {
         let mut polls: Vec<PollFd<'_>> = endpoint
             .sockets()
             .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
@@ -61,19 +61,21 @@ pub fn wait(
         if blocked && let Some(sending) = polls.first_mut() {
             *sending = PollFd::from_borrowed_fd(endpoint.sending(), PollFlags::IN | PollFlags::OUT);
         }
-        let others = others.iter().flatten();
-        polls.extend(others.map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let there = others.iter().flatten();
+        polls.extend(there.map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut polls, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        polls[..sockets]
+        let mut woken = polls
             .iter()
-            .map(|polled| polled.revents().intersects(!PollFlags::OUT))
-            .collect()
+            .map(|polled| polled.revents().intersects(!PollFlags::OUT));
+        let ready: Vec<bool> = woken.by_ref().take(sockets).collect();
+        let can_be_read = others.map(|other| other.is_some() && woken.next() == Some(true));
+        (ready, can_be_read)
     };
     endpoint.set_ready(ready);
-    Ok(())
+    Ok(can_be_read)
 }
 
 fn timespec(duration: Duration) -> Timespec {

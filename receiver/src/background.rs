@@ -6,15 +6,12 @@
 //! rest waits in the engine's own memory.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
 use embedded_io::{ErrorType, Seek, SeekFrom, Write};
+use ironcast_hosted::Waker;
 use ironcast_receiver_nostd::Disk;
-use rustix::event::{EventfdFlags, eventfd};
 
 /// A target that is written to in the background.
 #[derive(Debug)]
@@ -86,7 +83,7 @@ impl Background {
         })
     }
 
-    /// Becomes readable when there is something new to be learnt from
+    /// Wakes when there is something new to be learnt from
     /// [`is_ready`](Disk::is_ready) and [`poll_flush`](Disk::poll_flush).
     #[must_use]
     pub fn waker(&self) -> Waker {
@@ -165,45 +162,6 @@ fn write_all<D: Disk + ErrorType<Error = io::Error>>(
 
 fn is_gone() -> io::Error {
     io::Error::other("the thread that writes is gone")
-}
-
-/// Tells that a [`Background`] has news.
-#[derive(Clone, Debug)]
-pub struct Waker {
-    event: Arc<OwnedFd>,
-    /// Whether there are some: to look costs less than a call of the system's.
-    has_news: Arc<AtomicBool>,
-}
-
-impl Waker {
-    fn new() -> io::Result<Self> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        Ok(Self {
-            event: Arc::new(eventfd(0, flags)?),
-            has_news: Arc::default(),
-        })
-    }
-
-    fn wake(&self) {
-        // It can only be full, and wakes then too.
-        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
-        // Only then, so that no event is left that nobody knows of.
-        self.has_news.store(true, Ordering::Release);
-    }
-
-    /// Forgets the news so far: to be called before they are looked for.
-    pub fn rearm(&self) {
-        if self.has_news.swap(false, Ordering::Acquire) {
-            // An error means that it was read before.
-            let _ = rustix::io::read(&self.event, &mut [0; 8]);
-        }
-    }
-}
-
-impl AsFd for Waker {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
-    }
 }
 
 impl ErrorType for Background {

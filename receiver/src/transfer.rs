@@ -3,13 +3,13 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
 use ironcast_hosted::{
     BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal, Wake,
-    wait,
+    Waker, wait,
 };
 use ironcast_proto::receiver::{self, Config, Failure, Stats};
 use ironcast_proto::time::Instant;
@@ -18,7 +18,7 @@ use ironcast_receiver_nostd::Engine;
 use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{self, Decompress, DiskOptions, Event, Memory, Report};
 
-use crate::background::{Background, Waker};
+use crate::background::Background;
 use crate::gathering::Gathering;
 use crate::target::Target;
 
@@ -33,6 +33,10 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// Datagrams taken between looks at everything else.
 const BURST: usize = 256;
+
+/// Pieces of work done between looks at everything else: of the longest, which are writes, the disk
+/// takes only one at a time.
+const WORK_BURST: usize = 16;
 
 /// How a transfer is to go.
 #[derive(Clone, Debug)]
@@ -189,6 +193,7 @@ pub fn receive(
         engine,
         waker,
         gathering: Gathering::default(),
+        may_have_command: true,
         started: None,
         stopped: None,
     };
@@ -207,6 +212,8 @@ struct Transfer<'t> {
     /// Tells when the disk is done with something.
     waker: Waker,
     gathering: Gathering,
+    /// Whether the operator has to be asked for a command.
+    may_have_command: bool,
     /// When the transfer started.
     started: Option<Instant>,
     /// The signal that ends it.
@@ -227,8 +234,7 @@ impl Transfer<'_> {
             let received = self.receive_burst(now);
             self.engine.handle_timeout(now);
             self.obey(now, operator);
-            self.waker.rearm();
-            let is_busy = self.engine.work(now);
+            let is_busy = (0..WORK_BURST).all(|_| self.engine.work(now));
             self.transmit(&mut message);
             if let Some(ending) = self.tell_events(now, operator, observer) {
                 return Ok(ending);
@@ -248,10 +254,24 @@ impl Transfer<'_> {
                     .or_at(observer.progress_due())
                     .or_at(operator.poll_interval().map(|interval| now + interval))
             };
-            let waker = self.waker.clone();
-            let others = wake_fds(&waker, self.stopped, operator);
-            wait(&mut self.endpoint, &others, false, now, wake).map_err(ReceiveError::Wait)?;
+            self.wait(now, wake, operator).map_err(ReceiveError::Wait)?;
         }
+    }
+
+    /// Waits for whatever comes first; for the operator only until there is nothing more to
+    /// command.
+    fn wait(&mut self, now: Instant, wake: Wake, operator: &dyn Operator) -> io::Result<()> {
+        let [signals, keyboard] = match self.stopped {
+            Some(_) => [None, None],
+            None => operator.wake_fds(),
+        };
+        let others = [Some(self.waker.as_fd()), signals, keyboard];
+        let [disk, signal, key] = wait(&mut self.endpoint, others, false, now, wake)?;
+        if disk {
+            self.waker.rearm();
+        }
+        self.may_have_command = signal || key || operator.poll_interval().is_some();
+        Ok(())
     }
 
     /// Takes what has arrived, and tells how many datagrams that were; after [`BURST`] there may be
@@ -267,7 +287,7 @@ impl Transfer<'_> {
     }
 
     fn obey(&mut self, now: Instant, operator: &mut dyn Operator) {
-        if self.stopped.is_some() {
+        if self.stopped.is_some() || !self.may_have_command {
             return;
         }
         match operator.poll_command() {
@@ -338,17 +358,4 @@ impl Transfer<'_> {
             stats: *self.engine.stats(),
         }
     }
-}
-
-/// What else wakes the loop: the disk, and the operator until there is nothing more to command.
-fn wake_fds<'o>(
-    waker: &'o Waker,
-    stopped: Option<Signal>,
-    operator: &'o dyn Operator,
-) -> [Option<BorrowedFd<'o>>; 3] {
-    let [signals, keyboard] = match stopped {
-        Some(_) => [None, None],
-        None => operator.wake_fds(),
-    };
-    [Some(waker.as_fd()), signals, keyboard]
 }

@@ -6,14 +6,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
+use ironcast_hosted::Waker;
 use ironcast_proto::fec::{self, Layout};
 use ironcast_proto::sender::{Encode, FecBlock};
-use rustix::event::{EventfdFlags, eventfd};
 
 use crate::source::Source;
 
@@ -28,7 +26,7 @@ pub struct Encoder {
     block_size: usize,
     jobs: Sender<Job>,
     done: Receiver<Job>,
-    wake: Arc<OwnedFd>,
+    waker: Waker,
     /// Slices that are done, oldest first.
     ready: VecDeque<Job>,
 }
@@ -63,12 +61,11 @@ impl Encoder {
     /// # Errors
     /// If the system has no resources for it.
     pub fn start(layout: Layout, block_size: u16) -> io::Result<Self> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = Arc::new(eventfd(0, flags)?);
+        let waker = Waker::new()?;
         let (jobs, todo) = mpsc::channel::<Job>();
         let (finished, done) = mpsc::channel();
         let block_size = usize::from(block_size).max(1);
-        let worker_wake = Arc::clone(&wake);
+        let worker = waker.clone();
         thread::Builder::new()
             .name("fec".to_owned())
             .spawn(move || {
@@ -77,8 +74,7 @@ impl Encoder {
                     if finished.send(job).is_err() {
                         return;
                     }
-                    // It can only be full, and wakes then too.
-                    let _ = rustix::io::write(&worker_wake, &1_u64.to_ne_bytes());
+                    worker.wake();
                 }
             })?;
         Ok(Self {
@@ -86,14 +82,14 @@ impl Encoder {
             block_size,
             jobs,
             done,
-            wake,
+            waker,
             ready: VecDeque::new(),
         })
     }
 
-    /// Becomes readable when a slice is done.
-    pub fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+    /// Wakes when a slice is done.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Takes a slice on, whose bytes `source` has.
@@ -116,7 +112,6 @@ impl Encoder {
 
     /// The number of a slice that has been done since.
     pub fn poll_done(&mut self) -> Option<u32> {
-        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
         let job = self.done.try_recv().ok()?;
         let slice = job.slice;
         self.ready.push_back(job);

@@ -8,11 +8,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use ironcast_hosted::Pipe;
+use ironcast_hosted::{Pipe, Waker};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
@@ -34,8 +33,8 @@ pub(crate) struct Exchange {
     pub(crate) filled: Sender<Filled>,
     /// Memory for more of them.
     pub(crate) emptied: Receiver<Vec<u8>>,
-    /// Is written to with every message.
-    pub(crate) wake: Arc<OwnedFd>,
+    /// Told of every message.
+    pub(crate) waker: Waker,
 }
 
 /// The thread, as its owner sees it. To be dropped after the owner's ends of the [`Exchange`].
@@ -125,8 +124,7 @@ impl Reader {
     /// Hands `message` over; false if nobody wants it any more.
     fn tell(&self, message: Filled) -> bool {
         let is_wanted = self.exchange.filled.send(message).is_ok();
-        // Fails only if it has been written to some 2^64 times without being read.
-        let _ = rustix::io::write(&self.exchange.wake, &1_u64.to_ne_bytes());
+        self.exchange.waker.wake();
         is_wanted
     }
 }

@@ -9,12 +9,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 
+use ironcast_hosted::Waker;
 use ironcast_proto::sender::Config;
-use rustix::event::{EventfdFlags, eventfd};
 
 use crate::image::{Image, SourceError};
 use crate::reader::{Exchange, Filled, ReaderThread};
@@ -64,7 +62,7 @@ pub struct Source {
     chunk_size: usize,
     filled: Receiver<Filled>,
     emptied: Sender<Vec<u8>>,
-    wake: Arc<OwnedFd>,
+    waker: Waker,
     /// The chunks in memory, without a gap, from stream offset `base` on; all but the last of the
     /// stream have `chunk_size` bytes.
     chunks: VecDeque<Vec<u8>>,
@@ -89,8 +87,7 @@ impl Source {
         let length = image.length();
         let error = |error| SourceError::new("read", &name, error);
         let place = image.file.try_clone().map_err(error)?;
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = Arc::new(eventfd(0, flags).map_err(|errno| error(errno.into()))?);
+        let waker = Waker::new().map_err(error)?;
         let (filled_sender, filled) = mpsc::channel();
         let (emptied, emptied_receiver) = mpsc::channel();
         for _ in 0..chunking.count {
@@ -101,7 +98,7 @@ impl Source {
             chunk_size: chunking.size,
             filled: filled_sender,
             emptied: emptied_receiver,
-            wake: Arc::clone(&wake),
+            waker: waker.clone(),
         };
         let thread = ReaderThread::start(image, exchange).map_err(error)?;
         Ok(Self {
@@ -111,7 +108,7 @@ impl Source {
             chunk_size: chunking.size,
             filled,
             emptied,
-            wake,
+            waker,
             chunks: VecDeque::new(),
             base: 0,
             end: 0,
@@ -185,17 +182,10 @@ impl Source {
         }
     }
 
-    /// What becomes readable when there is more to [advance](Self::advance).
+    /// Wakes when there is more to [advance](Self::advance).
     #[must_use]
-    pub fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
-    }
-
-    /// Makes [`wake_fd`](Self::wake_fd) wait for what is read from now on; to be followed by
-    /// [`advance`](Self::advance).
-    pub fn rearm(&self) {
-        // Nothing to read means that it is armed.
-        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+    pub fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Gives the memory of stream bytes below `upto` back.
@@ -234,6 +224,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::fd::OwnedFd;
     use std::thread;
     use std::time::{Duration, Instant};
 

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddrV4;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use ironcast_hosted::{
@@ -197,6 +198,7 @@ pub fn send(
         header: [0; MAX_CONTROL_LEN],
         pending: None,
         batch: Batch::default(),
+        may_have_command: true,
     };
     let ending = transfer.run(operator, observer)?;
     let progress = transfer.progress(transfer.clock.now());
@@ -231,6 +233,8 @@ struct Transfer {
     pending: Option<Transmit>,
     /// Messages that are to be sent together.
     batch: Batch,
+    /// Whether the operator has to be asked for a command.
+    may_have_command: bool,
 }
 
 /// What a burst of sending came to.
@@ -265,7 +269,11 @@ impl Transfer {
                     false => Ending::Finished(outcome),
                 });
             }
-            match operator.poll_command() {
+            let command = match self.may_have_command {
+                true => operator.poll_command(),
+                false => None,
+            };
+            match command {
                 Some(Command::Stop(signal)) => return Ok(Ending::Stopped(signal)),
                 Some(Command::Start) => self.machine.start(),
                 None => {}
@@ -383,11 +391,18 @@ impl Transfer {
             .or_at(operator.poll_interval().map(|interval| now + interval))
             .or_at(self.start_deadline);
         let [signals, keyboard] = operator.wake_fds();
-        let encoder = self.encoder.as_ref().map(Encoder::wake_fd);
-        let others = [signals, keyboard, Some(self.source.wake_fd()), encoder];
+        let source = self.source.waker().as_fd();
+        let encoder = self.encoder.as_ref().map(|encoder| encoder.waker().as_fd());
+        let others = [signals, keyboard, Some(source), encoder];
         let blocked = burst == Burst::Blocked;
-        wait(&mut self.endpoint, &others, blocked, now, wake)?;
-        self.source.rearm();
+        let [signal, key, read, encoded] = wait(&mut self.endpoint, others, blocked, now, wake)?;
+        if read {
+            self.source.waker().rearm();
+        }
+        if let (true, Some(encoder)) = (encoded, &self.encoder) {
+            encoder.waker().rearm();
+        }
+        self.may_have_command = signal || key || operator.poll_interval().is_some();
         Ok(())
     }
 
