@@ -9,6 +9,7 @@ mod computer;
 mod copy;
 mod lab;
 mod machines;
+mod median;
 mod options;
 mod page;
 mod pieces;

@@ -423,7 +423,7 @@ mod tests {
     fn receive_one(endpoint: &mut Endpoint) -> Option<Vec<u8>> {
         let now = Clock::start().now();
         let wake = Wake::At(now + Duration::from_secs(5));
-        wait(endpoint, &[], false, now, wake).unwrap();
+        wait(endpoint, [], false, now, wake).unwrap();
         let (_, datagram) = endpoint.receive()?;
         Some(datagram.to_vec())
     }

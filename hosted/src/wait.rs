@@ -87,7 +87,34 @@ fn timespec(duration: Duration) -> Timespec {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+    use crate::{BufferSizes, Clock, Interface, Waker};
+
+    #[test]
+    fn what_has_woken_is_told_until_it_is_rearmed() {
+        let loopback = Interface::find(Some("127.0.0.1")).unwrap();
+        let mut endpoint = Endpoint::open(&loopback, 0, 1, BufferSizes::default()).unwrap();
+        let [quiet, news] = [(); 2].map(|()| Waker::new().unwrap());
+        let mut woken = || {
+            let others = [Some(quiet.as_fd()), None, Some(news.as_fd())];
+            wait(
+                &mut endpoint,
+                others,
+                false,
+                Clock::start().now(),
+                Wake::Now,
+            )
+            .unwrap()
+        };
+        assert_eq!(woken(), [false; 3]);
+        news.wake();
+        assert_eq!(woken(), [false, false, true]);
+        assert_eq!(woken(), [false, false, true]);
+        news.rearm();
+        assert_eq!(woken(), [false; 3]);
+    }
 
     #[test]
     fn the_earlier_time_wins() {

@@ -1,6 +1,7 @@
 //! Where a case is measured: a network of its own, an image, and what the receivers write to.
 
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,9 @@ use crate::options::Options;
 
 /// Datagrams that a link carries in one piece where nothing is lost.
 const SEGMENTS: u16 = u16::MAX;
+
+/// Bytes that are written at a time to fill memory.
+const PIECE: usize = 1 << 20;
 
 /// Everything that the contenders of a case find the same.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl Arena {
             .collect::<Result<_, _>>()?;
         for host in receivers.iter().chain([&sender]) {
             // A piece that holds many datagrams would be lost as a whole.
-            host.set_segments(if case.loss > 0 { 1 } else { SEGMENTS })?;
+            host.set_segments(if case.singly { 1 } else { SEGMENTS })?;
         }
         if case.loss > 0 {
             for receiver in &receivers {
@@ -107,7 +111,8 @@ impl Arena {
         }
     }
 
-    /// Makes the receivers' folders anew, with nothing in them.
+    /// Makes the receivers' folders anew, with nothing in them, and has the memory at hand that
+    /// they need.
     ///
     /// Fails if the system refuses.
     pub fn clear(&self) -> Result<()> {
@@ -118,6 +123,24 @@ impl Arena {
                 fs::remove_dir_all(&folder).with_context(doing)?;
             }
             fs::create_dir_all(&folder).with_context(doing)?;
+        }
+        if self.disk.is_none() {
+            self.warm_memory().context("cannot fill memory")?;
+        }
+        Ok(())
+    }
+
+    /// Fills and frees as much memory as the receivers' files take. Where this machine is a virtual
+    /// one, its host has that memory back otherwise, and to get it again takes longer than to write
+    /// it, for whoever happens to be next.
+    fn warm_memory(&self) -> io::Result<()> {
+        let mut file = tempfile::tempfile_in(&self.memory)?;
+        let piece = vec![0; PIECE];
+        let mut left = self.size * self.receivers.len() as u64;
+        while left > 0 {
+            let len = left.min(PIECE as u64);
+            file.write_all(&piece[..len as usize])?;
+            left -= len;
         }
         Ok(())
     }

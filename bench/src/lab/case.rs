@@ -64,6 +64,8 @@ pub struct Case {
     pub receivers: usize,
     /// Datagrams lost on the way to each receiver, and as many on the way back; percent.
     pub loss: u32,
+    /// Whether links carry datagrams one by one, as they have to where some are to be lost.
+    pub singly: bool,
     /// Whether the sender adds redundancy: 8x8/128.
     pub fec: bool,
     /// Where the receivers write to.
@@ -79,7 +81,7 @@ impl Case {
     #[must_use]
     pub fn words(&self) -> String {
         let mut words = format!("{} rec.", self.receivers);
-        if self.loss > 0 {
+        if self.singly {
             words.push_str(&format!(", {} %", self.loss));
         }
         if self.fec {
@@ -100,6 +102,7 @@ pub fn cases(part: Part, options: &Options) -> Vec<Case> {
     let case = |receivers, loss, contenders| Case {
         receivers,
         loss,
+        singly: loss > 0,
         fec: false,
         target: Target::Memory,
         mebibytes: options.mebibytes() / if receivers > 4 { 4 } else { 1 },
@@ -108,6 +111,10 @@ pub fn cases(part: Part, options: &Options) -> Vec<Case> {
     let smaller = |by, case: Case| Case {
         mebibytes: case.mebibytes / by,
         ..case
+    };
+    let singly = |case: Case| Case {
+        singly: true,
+        ..smaller(4, case)
     };
     let all: &[Contender] = &[Ours, Stock, Uftp];
     match part {
@@ -120,9 +127,10 @@ pub fn cases(part: Part, options: &Options) -> Vec<Case> {
                 ..smaller(4, case(4, 0, contenders))
             })
             .to_vec(),
-        Part::Loss => [(1, 1), (1, 5), (4, 1), (4, 5), (16, 1), (16, 5)]
-            .map(|(receivers, loss)| smaller(4, case(receivers, loss, all)))
-            .to_vec(),
+        Part::Loss => [1, 4, 16]
+            .into_iter()
+            .flat_map(|receivers| [0, 1, 5].map(|loss| singly(case(receivers, loss, all))))
+            .collect(),
         Part::Mixed => [(1, 0), (4, 0), (16, 0), (4, 1)]
             .map(|(receivers, loss)| {
                 smaller(4, case(receivers, loss, &[Stock, OursToStock, StockToOurs]))

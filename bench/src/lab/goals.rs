@@ -77,26 +77,38 @@ fn find(
     all.iter().find(|one| {
         let case = &one.case;
         let same = (case.receivers, case.loss, case.fec) == (receivers, loss, fec);
-        same && one.who == who && case.target == Target::Memory
+        same && one.who == who && case.target == Target::Memory && case.singly == (loss > 0)
     })
 }
 
-/// `value` against a bound that it has to reach.
-fn at_least(goal: String, value: f64, bound: f64, figures: String) -> Judged {
-    Judged {
-        goal,
-        figures: format!("{} ({figures})", short(value)),
-        reached: value >= bound,
+/// Ours without loss over links like those with loss: what there is to be lost of.
+fn find_unspoilt(all: &[Summary], receivers: usize) -> Option<&Summary> {
+    all.iter().find(|one| {
+        let case = &one.case;
+        let same = case.receivers == receivers && case.loss == 0 && case.singly;
+        same && one.who == Contender::Ours
+    })
+}
+
+impl Judged {
+    fn new(goal: String, value: f64, reached: bool, figures: &str) -> Self {
+        let figures = format!("{} ({figures})", short(value));
+        Self {
+            goal,
+            figures,
+            reached,
+        }
     }
 }
 
+/// `value` against a bound that it has to reach.
+fn at_least(goal: String, value: f64, bound: f64, figures: &str) -> Judged {
+    Judged::new(goal, value, value >= bound, figures)
+}
+
 /// `value` against a bound that it may not exceed.
-fn at_most(goal: String, value: f64, bound: f64, figures: String) -> Judged {
-    Judged {
-        goal,
-        figures: format!("{} ({figures})", short(value)),
-        reached: value <= bound,
-    }
+fn at_most(goal: String, value: f64, bound: f64, figures: &str) -> Judged {
+    Judged::new(goal, value, value <= bound, figures)
 }
 
 /// The rate, or 0 if it was stopped before its end. For rivals that would be flattery of ours.
@@ -136,7 +148,7 @@ fn faster(all: &[Summary], receivers: usize, loss: u32, judged: &mut Vec<Judged>
             ),
             got_through(ours) / other.rate(),
             FASTER,
-            rates(ours, other),
+            &rates(ours, other),
         ));
     }
 }
@@ -149,7 +161,7 @@ fn near_the_copy(all: &[Summary], receivers: usize, judged: &mut Vec<Judged>) {
             format!("{}: within {OVER_COPY} times the copy", words(receivers, 0)),
             ours.seconds() / copy.seconds(),
             OVER_COPY,
-            format!("{} and {} s", short(ours.seconds()), short(copy.seconds())),
+            &format!("{} and {} s", short(ours.seconds()), short(copy.seconds())),
         ));
     }
 }
@@ -165,7 +177,7 @@ fn little_time(all: &[Summary], receivers: usize, judged: &mut Vec<Judged>) {
             ),
             stock.sender_time() / ours.sender_time(),
             LESS_SENDER_TIME,
-            format!(
+            &format!(
                 "{} and {} s/GiB",
                 short(ours.sender_time()),
                 short(stock.sender_time())
@@ -182,20 +194,23 @@ fn sixteen(all: &[Summary], judged: &mut Vec<Judged>) {
             "16 receivers: as fast as udpcast to 4".to_owned(),
             got_through(ours) / stock.rate(),
             1.0,
-            rates(ours, stock),
+            &rates(ours, stock),
         ));
     }
 }
 
 fn rate_left(all: &[Summary], receivers: usize, judged: &mut Vec<Judged>) {
     let lossy = find(all, Contender::Ours, receivers, 5, false);
-    let plain = find(all, Contender::Ours, receivers, 0, false);
+    let plain = find_unspoilt(all, receivers);
     if let (Some(lossy), Some(plain)) = (lossy, plain) {
         judged.push(at_least(
-            format!("{}: {RATE_LEFT} of the rate without", words(receivers, 5)),
+            format!(
+                "{}: {RATE_LEFT} of the rate without, over the same links",
+                words(receivers, 5)
+            ),
             got_through(lossy) / plain.rate(),
             RATE_LEFT,
-            rates(lossy, plain),
+            &rates(lossy, plain),
         ));
     }
 }
@@ -218,7 +233,7 @@ fn mixed(all: &[Summary], judged: &mut Vec<Judged>) {
                 ),
                 got_through(one) / stock.rate(),
                 1.0,
-                rates(one, stock),
+                &rates(one, stock),
             ));
         }
     }
@@ -237,7 +252,7 @@ fn fec(all: &[Summary], judged: &mut Vec<Judged>) {
                 ),
                 stock.sender_time() / ours.sender_time(),
                 FEC_EFFICIENCY,
-                format!(
+                &format!(
                     "{} and {} MiB/s",
                     short(1024.0 / ours.sender_time()),
                     short(1024.0 / stock.sender_time())
@@ -274,7 +289,7 @@ fn memory(all: &[Summary], judged: &mut Vec<Judged>) {
             format!("{role}: less than {MEMORY} MiB of memory"),
             mebibytes,
             MEMORY,
-            format!(
+            &format!(
                 "MiB at most, of {:.0} MiB with {}",
                 one.mebibytes(),
                 one.case.words()
@@ -306,6 +321,7 @@ mod tests {
             case: Case {
                 receivers: 4,
                 loss: 0,
+                singly: false,
                 fec: false,
                 target: Target::Memory,
                 mebibytes: 1,
@@ -341,6 +357,21 @@ mod tests {
         // 7 times as fast; not 8 times less CPU time; too much memory in the sender only.
         assert_eq!(reached, [true, false, false, true], "{verdicts:?}");
         assert!(verdicts[0].0.contains("7.00 (1.00 and 0.14 MiB/s)"));
+    }
+
+    #[test]
+    fn what_loss_costs_is_judged_over_the_same_links() {
+        let of = |loss, singly, seconds| {
+            let mut one = summary(Contender::Ours, &[seconds], true);
+            (one.case.loss, one.case.singly, one.probed) = (loss, singly, None);
+            one
+        };
+        let verdicts = verdicts(&[of(0, false, 1), of(0, true, 7), of(5, true, 10)]);
+        let rate_left: Vec<&(String, bool)> = verdicts
+            .iter()
+            .filter(|(words, _)| words.contains("over the same links"))
+            .collect();
+        assert!(matches!(rate_left[..], [(_, true)]), "{verdicts:?}");
     }
 
     #[test]

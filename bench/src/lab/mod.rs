@@ -214,6 +214,7 @@ fn raw(summaries: &[Summary]) -> Table {
     let mut raw = Table::new([
         "receivers",
         "loss percent",
+        "singly",
         "fec",
         "target",
         "who",
@@ -236,6 +237,7 @@ fn raw(summaries: &[Summary]) -> Table {
             raw.row([
                 one.case.receivers.to_string(),
                 one.case.loss.to_string(),
+                one.case.singly.to_string(),
                 one.case.fec.to_string(),
                 one.case.target.name().to_owned(),
                 one.who.name().to_owned(),

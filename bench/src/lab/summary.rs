@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::lab::case::{Case, Contender};
 use crate::lab::run::{Probed, Timed};
+use crate::median::median;
 
 /// All runs of one contender in one case.
 #[derive(Clone, Debug)]
@@ -25,14 +26,7 @@ pub struct Summary {
 impl Summary {
     /// The median of something about the timed runs.
     pub fn median(&self, of: impl Fn(&Timed) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.runs.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        match values.len() % 2 {
-            // Half of the sum of the two in the middle.
-            0 if middle > 0 => f64::midpoint(values[middle - 1], values[middle]),
-            _ => values.get(middle).copied().unwrap_or(f64::NAN),
-        }
+        median(self.runs.iter().map(of)).unwrap_or(f64::NAN)
     }
 
     /// The median time of the transfer in seconds.

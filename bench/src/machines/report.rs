@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ironcast_tests::DiskKind;
 
 use super::{MEMORY, Run, Way};
+use crate::median::median;
 use crate::options::Part;
 use crate::page::Page;
 use crate::plot::{self, Series, Shape, short};
@@ -105,7 +106,7 @@ impl Cell {
 
     /// The median of a figure.
     fn median(&self, figure: Figure) -> f64 {
-        middle(self.runs.iter().map(figure).collect()).unwrap_or(f64::NAN)
+        median(self.runs.iter().map(figure)).unwrap_or(f64::NAN)
     }
 
     /// The median, with the least and the most.
@@ -322,17 +323,11 @@ fn own_times(cells: &[Cell]) -> Table {
     for cell in cells.iter().filter(|cell| cell.way == Way::Ours) {
         let seconds = STATS.map(|name| {
             let of = |run: &Run| run.stats.as_ref()?.seconds(name);
-            short(middle(cell.runs.iter().filter_map(of).collect()).unwrap_or(f64::NAN))
+            short(median(cell.runs.iter().filter_map(of)).unwrap_or(f64::NAN))
         });
         table.row([cell.place()].into_iter().chain(seconds));
     }
     table
-}
-
-/// The median; the lower of the two in the middle.
-fn middle(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
 fn needs(cells: &[Cell], least: &[Least]) -> Table {

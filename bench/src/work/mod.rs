@@ -78,7 +78,7 @@ pub const PIECES: &[Piece] = &[
     ),
     piece(
         "fec-encode",
-        "FEC block of 128 blocks",
+        "8 FEC blocks of 128 blocks",
         MAX_STRIPE as usize * BLOCK,
         10,
         fec_encode,
@@ -154,11 +154,10 @@ fn machines(lost_of: Option<u64>) -> Turn {
 
 fn fec_encode() -> Turn {
     let memory = noise(MAX_STRIPE as usize * BLOCK);
-    let mut parity = vec![0; BLOCK];
-    let mut row = 0;
+    let mut parity = vec![0; 8 * BLOCK];
     Box::new(move || {
-        fec::encode(row, memory.chunks(BLOCK), &mut parity);
-        row = (row + 1) % 8;
+        let mut rows: Vec<&mut [u8]> = parity.chunks_mut(BLOCK).collect();
+        fec::encode_rows(memory.chunks(BLOCK), &mut rows);
         black_box(&parity);
     })
 }

@@ -93,11 +93,17 @@ impl RateFinder {
         let lost = self.window.lost * WHOLE / self.window.blocks;
         let arrived = self.window.rate(now, block_size);
         self.window = Window::new(now);
-        let limit = self.limit;
+        let before = self.rate_limit();
         self.judge(lost, arrived);
-        if self.limit < limit || (limit.is_none() && self.limit.is_some()) {
+        if self.rate_limit() < before {
+            // What is under way was sent faster, and says nothing of the new limit.
             self.from = next;
         }
+    }
+
+    /// The limit as a rate, by which it compares.
+    fn rate_limit(&self) -> u64 {
+        self.limit.unwrap_or(u64::MAX)
     }
 
     /// Sets the limit, given the thousandths `lost` and the bits a second that arrived whole.
