@@ -160,14 +160,19 @@ impl Endpoint {
         }
     }
 
-    /// Sends the batch without waiting. It is empty then, unless it is [`Sent::Blocked`].
+    /// Sends the batch without waiting; `bytes` gives a payload's bytes. It is empty then, unless it
+    /// is [`Sent::Blocked`].
     /// [`Sent::Lost`] tells of the last datagrams only: those that come behind a misfortune may
     /// have better luck.
     #[must_use]
-    pub fn send_batch(&mut self, batch: &mut Batch) -> Sent {
+    pub fn send_batch<'b, P>(
+        &mut self,
+        batch: &mut Batch<P>,
+        bytes: impl Fn(&P) -> &'b [u8],
+    ) -> Sent {
         let mut sent = Sent::Done;
         while !batch.is_empty() {
-            sent = match batch.send_next(&self.listeners[0].socket, &mut self.cuts) {
+            sent = match batch.send_next(&self.listeners[0].socket, &mut self.cuts, &bytes) {
                 Ok(()) => Sent::Done,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::Blocked,

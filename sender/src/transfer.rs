@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddrV4;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use ironcast_hosted::{
     Batch, BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal,
     Wake, wait,
 };
-use ironcast_proto::sender::{Config, Event, Outcome, Reported, Sender, Stats, Transmit};
+use ironcast_proto::sender::{Config, Event, FecBlock, Outcome, Reported, Sender, Stats, Transmit};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 
@@ -232,9 +233,28 @@ struct Transfer {
     /// What is to be done with it, if there was no room for it.
     pending: Option<Transmit>,
     /// Messages that are to be sent together.
-    batch: Batch,
+    batch: Batch<Payload>,
     /// Whether the operator has to be asked for a command.
     may_have_command: bool,
+}
+
+/// The bytes behind a message's head.
+enum Payload {
+    /// Of the image, from and to these stream offsets; perhaps none.
+    Image(Range<u64>),
+    /// An FEC block.
+    Fec(FecBlock),
+}
+
+impl Payload {
+    /// The bytes themselves; none if they are not there.
+    fn bytes<'b>(&self, source: &'b Source, encoder: Option<&'b Encoder>) -> &'b [u8] {
+        match (self, encoder) {
+            (Self::Image(range), _) => source.block(range.clone()),
+            (Self::Fec(block), Some(encoder)) => encoder.block(*block),
+            (Self::Fec(_), None) => &[],
+        }
+    }
 }
 
 /// What a burst of sending came to.
@@ -262,7 +282,7 @@ impl Transfer {
             self.encode();
             let burst = self.send_burst(now, observer);
             self.encode();
-            self.source.release(self.machine.needed_from());
+            self.release();
             if let Some(outcome) = self.tell_events(now, operator, observer) {
                 return Ok(match self.asynchronous {
                     true => Ending::Sent(outcome.bytes),
@@ -288,6 +308,17 @@ impl Transfer {
                 .map_err(SendError::Wait)?;
             self.receive(observer);
         }
+    }
+
+    /// Gives memory back that neither receivers nor the batch need.
+    fn release(&mut self) {
+        let image = |payload: &Payload| match payload {
+            Payload::Image(range) if !range.is_empty() => Some(range.start),
+            Payload::Image(_) | Payload::Fec(_) => None,
+        };
+        let needed = self.batch.payloads().filter_map(image);
+        let from = needed.fold(self.machine.needed_from(), u64::min);
+        self.source.release(from);
     }
 
     /// Has the FEC blocks made that the machine will ask for.
@@ -328,12 +359,13 @@ impl Transfer {
 
     /// Adds a message to the batch; false if that has to be sent first.
     fn gather(&mut self, transmit: &Transmit) -> bool {
-        let payload = match (transmit.fec, &self.encoder) {
-            (Some(block), Some(encoder)) => encoder.block(block),
-            _ => self.source.block(transmit.payload.clone()),
+        let payload = match transmit.fec {
+            Some(block) => Payload::Fec(block),
+            None => Payload::Image(transmit.payload.clone()),
         };
-        let parts = [&self.header[..transmit.len], payload];
-        self.batch.push(transmit.destination, &parts)
+        let len = payload.bytes(&self.source, self.encoder.as_ref()).len();
+        let head = &self.header[..transmit.len];
+        self.batch.push(transmit.destination, head, payload, len)
     }
 
     /// Sends the batch; false if the system has no room now.
@@ -341,7 +373,9 @@ impl Transfer {
         let Some(destination) = self.batch.destination() else {
             return true;
         };
-        match self.endpoint.send_batch(&mut self.batch) {
+        let (source, encoder) = (&self.source, self.encoder.as_ref());
+        let bytes = |payload: &Payload| payload.bytes(source, encoder);
+        match self.endpoint.send_batch(&mut self.batch, bytes) {
             Sent::Done => true,
             Sent::Blocked => false,
             Sent::Lost(error) => {
