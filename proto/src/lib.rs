@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bits;
+pub mod cast;
 pub mod fec;
 pub mod geometry;
 pub mod receiver;

@@ -1,0 +1,310 @@
+//! The table: how each chunk is stored, and what it hashes to.
+//!
+//! It is as long as the image has chunks, so that its memory is the caller's. Each entry is checked
+//! when it arrives, and all of them by their hash before any is given out.
+
+use core::fmt;
+
+use blake3::Hasher;
+
+use super::error::CastError;
+use super::manifest::{Chunks, Features, Manifest};
+
+/// Bytes of an entry.
+pub const ENTRY_LEN: usize = 36;
+
+/// Bits of an entry's first word that have the stored length.
+const LENGTH_BITS: u32 = 28;
+
+/// How a chunk is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not at all: whatever is there may stay.
+    Hole,
+    /// Not at all: all its bytes are 0.
+    Zero,
+    /// As it is.
+    Plain,
+    /// As one LZ4 frame.
+    Lz4,
+    /// As one Zstandard frame.
+    Zstd,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Hole, Self::Zero, Self::Plain, Self::Lz4, Self::Zstd];
+
+    /// Whether the manifest has to name it, and does not.
+    fn is_unnamed(self, features: Features) -> bool {
+        match self {
+            Self::Zero | Self::Plain => false,
+            Self::Hole => !features.holes,
+            Self::Lz4 => !features.lz4,
+            Self::Zstd => !features.zstd,
+        }
+    }
+
+    /// Whether a chunk of `len` bytes can be stored so in `stored` bytes.
+    fn fits(self, len: u32, stored: u32) -> bool {
+        match self {
+            Self::Hole | Self::Zero => stored == 0,
+            Self::Plain => stored == len,
+            Self::Lz4 | Self::Zstd => stored > 0 && stored < len,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hole => "hole",
+            Self::Zero => "zero",
+            Self::Plain => "plain",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// How a chunk is stored, and its hash (docs/cast-format.md, 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// How it is stored.
+    pub kind: Kind,
+    /// In how many bytes: below 2^28.
+    pub stored: u32,
+    /// BLAKE3 of its bytes as they belong on the disk; 0 for a hole.
+    pub hash: [u8; 32],
+}
+
+impl Entry {
+    /// The bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; ENTRY_LEN] {
+        let word = (self.kind as u32) << LENGTH_BITS | self.stored & low_bits();
+        let mut bytes = [0; ENTRY_LEN];
+        bytes[..4].copy_from_slice(&word.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.hash);
+        bytes
+    }
+
+    /// Reads it; the kind if that is not known.
+    fn decode(bytes: &[u8; ENTRY_LEN]) -> Result<Self, u8> {
+        let [w0, w1, w2, w3, hash @ ..] = *bytes;
+        let word = u32::from_le_bytes([w0, w1, w2, w3]);
+        let kind = (word >> LENGTH_BITS) as u8;
+        Ok(Self {
+            kind: *Kind::ALL.get(usize::from(kind)).ok_or(kind)?,
+            stored: word & low_bits(),
+            hash,
+        })
+    }
+}
+
+const fn low_bits() -> u32 {
+    (1 << LENGTH_BITS) - 1
+}
+
+/// What a table has to agree with.
+#[derive(Clone, Copy, Debug)]
+struct Image {
+    features: Features,
+    chunks: Chunks,
+    root: [u8; 32],
+    stored: u64,
+}
+
+/// A table on its way in, and then as a whole (docs/cast-format.md, 5).
+#[derive(Debug)]
+pub struct Table<'m> {
+    image: Image,
+    memory: &'m mut [u8],
+    filled: usize,
+    /// Entries that have been checked.
+    checked: u64,
+    hasher: Hasher,
+    /// What they are stored in together.
+    stored: u64,
+    /// Hash of a whole chunk of zeroes, once there was one.
+    zeroes: Option<[u8; 32]>,
+    is_complete: bool,
+}
+
+impl<'m> Table<'m> {
+    /// Bytes of an image's table.
+    #[must_use]
+    pub fn len_of(manifest: &Manifest<'_>) -> u64 {
+        manifest.chunks().count() * ENTRY_LEN as u64
+    }
+
+    /// The table of an image, in memory of exactly [its length](Self::len_of).
+    ///
+    /// # Errors
+    /// [`CastError::TableMemory`].
+    pub fn new(manifest: &Manifest<'_>, memory: &'m mut [u8]) -> Result<Self, CastError> {
+        let needed = Self::len_of(manifest);
+        if memory.len() as u64 != needed {
+            return Err(CastError::TableMemory { needed });
+        }
+        Ok(Self {
+            image: Image {
+                features: manifest.features,
+                chunks: manifest.chunks(),
+                root: manifest.root,
+                stored: manifest.stored,
+            },
+            memory,
+            filled: 0,
+            checked: 0,
+            hasher: Hasher::new(),
+            stored: 0,
+            zeroes: None,
+            is_complete: false,
+        })
+    }
+
+    /// Takes the next bytes of the stream; how many of them it took, which are fewer only if it
+    /// [is complete](Self::is_complete) then.
+    ///
+    /// # Errors
+    /// [`CastError`], as soon as it shows.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<usize, CastError> {
+        let room = self.memory.get_mut(self.filled..).unwrap_or_default();
+        let taken = room.len().min(bytes.len());
+        room[..taken].copy_from_slice(&bytes[..taken]);
+        self.filled += taken;
+        while let Some(entry) = self.entry_bytes(self.checked)
+            && self.filled as u64 >= (self.checked + 1) * ENTRY_LEN as u64
+        {
+            let chunk = self.checked;
+            let entry = Entry::decode(entry).map_err(|kind| CastError::Kind { chunk, kind })?;
+            self.check(chunk, &entry)?;
+            self.checked += 1;
+        }
+        self.hasher.update(&bytes[..taken]);
+        if self.checked == self.image.chunks.count() && !self.is_complete {
+            self.finish()?;
+        }
+        Ok(taken)
+    }
+
+    fn check(&mut self, chunk: u64, entry: &Entry) -> Result<(), CastError> {
+        let Entry { kind, stored, hash } = *entry;
+        let len = self.image.chunks.len(chunk);
+        if kind.is_unnamed(self.image.features) {
+            return Err(CastError::Unnamed { chunk, kind });
+        }
+        if !kind.fits(len, stored) {
+            return Err(CastError::StoredLength {
+                chunk,
+                kind,
+                stored,
+            });
+        }
+        let is_wrong = match kind {
+            Kind::Hole => hash != [0; 32],
+            Kind::Zero => hash != self.hash_of_zeroes(len),
+            Kind::Plain | Kind::Lz4 | Kind::Zstd => false,
+        };
+        if is_wrong {
+            return Err(CastError::EmptyHash { chunk });
+        }
+        self.stored += u64::from(stored);
+        Ok(())
+    }
+
+    fn hash_of_zeroes(&mut self, len: u32) -> [u8; 32] {
+        if len < self.image.chunks.size() {
+            return hash_of_zeroes(len);
+        }
+        *self.zeroes.get_or_insert_with(|| hash_of_zeroes(len))
+    }
+
+    fn finish(&mut self) -> Result<(), CastError> {
+        if self.stored != self.image.stored {
+            return Err(CastError::StoredTotal {
+                table: self.stored,
+                manifest: self.image.stored,
+            });
+        }
+        if *self.hasher.finalize().as_bytes() != self.image.root {
+            return Err(CastError::Root);
+        }
+        self.is_complete = true;
+        Ok(())
+    }
+
+    /// Whether all of it is there, and right.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The entry of a chunk; `None` if there is no such chunk, or the table is not
+    /// [complete](Self::is_complete).
+    #[must_use]
+    pub fn entry(&self, chunk: u64) -> Option<Entry> {
+        let bytes = self.entry_bytes(chunk).filter(|_| self.is_complete)?;
+        Entry::decode(bytes).ok()
+    }
+
+    fn entry_bytes(&self, chunk: u64) -> Option<&[u8; ENTRY_LEN]> {
+        let start = usize::try_from(chunk).ok()?.checked_mul(ENTRY_LEN)?;
+        self.memory.get(start..)?.first_chunk()
+    }
+}
+
+/// BLAKE3 of `len` zero bytes.
+fn hash_of_zeroes(len: u32) -> [u8; 32] {
+    const PIECE: [u8; 4096] = [0; 4096];
+    let mut hasher = Hasher::new();
+    let mut left = len as usize;
+    while left > 0 {
+        let piece = left.min(PIECE.len());
+        hasher.update(&PIECE[..piece]);
+        left -= piece;
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// What a table that is being made comes to: what the manifest has to say of it.
+#[derive(Clone, Debug, Default)]
+pub struct TableMaker {
+    hasher: Hasher,
+    features: Features,
+    stored: u64,
+}
+
+impl TableMaker {
+    /// Takes the next chunk's entry; the bytes of it.
+    pub fn push(&mut self, entry: &Entry) -> [u8; ENTRY_LEN] {
+        match entry.kind {
+            Kind::Zero | Kind::Plain => {}
+            Kind::Hole => self.features.holes = true,
+            Kind::Lz4 => self.features.lz4 = true,
+            Kind::Zstd => self.features.zstd = true,
+        }
+        self.stored += u64::from(entry.stored);
+        let bytes = entry.encode();
+        self.hasher.update(&bytes);
+        bytes
+    }
+
+    /// What a reader has to know.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Bytes of all stored chunks together.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// BLAKE3 of the table.
+    #[must_use]
+    pub fn root(&self) -> [u8; 32] {
+        *self.hasher.finalize().as_bytes()
+    }
+}
