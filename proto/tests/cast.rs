@@ -246,8 +246,8 @@ fn preamble(manifest: &Manifest<'_>, seeds: &[u8]) -> Vec<u8> {
 
 /// Who has signed a stream of which `piece` bytes arrive at a time.
 fn read(bytes: &[u8], piece: usize, trusted: &[PublicKey]) -> Result<Option<Signed>, CastError> {
-    let mut memory = Box::new([0; PREAMBLE_LEN]);
-    let mut preamble = Preamble::new(&mut memory, trusted);
+    let memory = vec![0; PREAMBLE_LEN];
+    let mut preamble = Preamble::new(memory, trusted)?;
     let mut taken = 0;
     for piece in bytes.chunks(piece) {
         taken += preamble.push(piece)?;
@@ -273,8 +273,8 @@ fn p2_a_preamble_is_complete_when_all_is_there_however_it_comes() {
     for len in 0..bytes.len() {
         assert_eq!(read(&bytes[..len], 1000, &trusted), Ok(None), "{len} bytes");
     }
-    let mut memory = Box::new([0; PREAMBLE_LEN]);
-    let mut one = Preamble::new(&mut memory, &trusted);
+    let memory = vec![0; PREAMBLE_LEN];
+    let mut one = Preamble::new(memory, &trusted).unwrap();
     let more = [&bytes[..], b"what follows"].concat();
     assert_eq!(one.push(&more), Ok(bytes.len()));
     assert_eq!(one.push(b"what follows"), Ok(0));
@@ -324,7 +324,15 @@ fn a_key_that_is_none_is_not_taken() {
 /// A chunk of each kind, and the last, which is short.
 fn entries() -> Vec<Entry> {
     let zeroes = |len: u32| *blake3::hash(&vec![0; len as usize]).as_bytes();
-    let entry = |kind, stored, hash| Entry { kind, stored, hash };
+    let entry = |kind, stored, hash| Entry {
+        kind,
+        stored,
+        hash,
+        stored_hash: match kind {
+            Kind::Lz4 | Kind::Zstd => [4; 16],
+            _ => [0; 16],
+        },
+    };
     vec![
         entry(Kind::Zero, 0, zeroes(CHUNK)),
         entry(Kind::Plain, CHUNK, [1; 32]),
@@ -349,8 +357,8 @@ fn table(entries: &[Entry]) -> (Manifest<'static>, Vec<u8>) {
 }
 
 fn read_table(manifest: &Manifest<'_>, bytes: &[u8], piece: usize) -> Result<bool, CastError> {
-    let mut memory = vec![0; Table::len_of(manifest) as usize];
-    let mut table = Table::new(manifest, &mut memory)?;
+    let memory = vec![0; manifest.table_len() as usize];
+    let mut table = Table::new(manifest, memory)?;
     for piece in bytes.chunks(piece) {
         table.push(piece)?;
     }
@@ -367,13 +375,13 @@ fn a_table_is_complete_when_all_is_there_however_it_comes() {
     };
     assert_eq!(manifest.features, all);
     assert_eq!(manifest.stored, 2 * u64::from(CHUNK));
-    for piece in [1, 7, 36, 1000] {
+    for piece in [1, 7, 52, 1000] {
         assert_eq!(read_table(&manifest, &bytes, piece), Ok(true));
         let short = &bytes[..bytes.len() - 1];
         assert_eq!(read_table(&manifest, short, piece), Ok(false));
     }
     let mut memory = vec![0; bytes.len()];
-    let mut one = Table::new(&manifest, &mut memory).unwrap();
+    let mut one = Table::new(&manifest, &mut memory[..]).unwrap();
     assert_eq!(one.entry(0), None);
     let more = [&bytes[..], b"what follows"].concat();
     assert_eq!(one.push(&more), Ok(bytes.len()));
@@ -382,7 +390,7 @@ fn a_table_is_complete_when_all_is_there_however_it_comes() {
     assert_eq!((one.entry(6), one.entry(u64::MAX)), (None, None));
     let needed = 6 * ENTRY_LEN as u64;
     let error = Table::new(&manifest, &mut memory[1..]).unwrap_err();
-    assert_eq!(error, CastError::TableMemory { needed });
+    assert_eq!(error, CastError::Memory { needed });
 }
 
 #[test]
@@ -412,10 +420,18 @@ fn entries_that_lie_are_refused_at_once_and_by_their_number() {
         (2, Kind::Lz4, 0),
         (2, Kind::Lz4, CHUNK),
         (5, Kind::Zstd, 512),
-        (3, Kind::Hole, 36),
+        (3, Kind::Hole, 52),
     ];
     for (chunk, kind, stored) in lengths {
-        let result = with(chunk, Entry { kind, stored, hash });
+        let result = with(
+            chunk,
+            Entry {
+                kind,
+                stored,
+                hash,
+                stored_hash: [0; 16],
+            },
+        );
         let chunk = chunk as u64;
         let error = CastError::StoredLength {
             chunk,
@@ -429,8 +445,14 @@ fn entries_that_lie_are_refused_at_once_and_by_their_number() {
             kind,
             stored: 0,
             hash,
+            stored_hash: [0; 16],
         };
-        assert_eq!(with(4, entry), Err(CastError::EmptyHash { chunk: 4 }));
+        assert_eq!(with(4, entry), Err(CastError::IdleHash { chunk: 4 }));
+    }
+    for one in [0, 1, 3] {
+        let mut entry = entries()[one];
+        entry.stored_hash[15] = 1;
+        assert_eq!(with(1, entry), Err(CastError::IdleHash { chunk: 1 }));
     }
     let (manifest, mut bytes) = table(&entries());
     bytes[ENTRY_LEN + 3] = 0x50;

@@ -5,6 +5,7 @@
 //! hosted receiver, and on anything else that has those. Only with the feature `alloc` some of
 //! its decoders and the page for a screen use a heap, and nothing else does.
 //!
+//! - `cast`, with the feature `alloc`, reads cast streams and proves their chunks.
 //! - [`decode`] has the decoders of compressed images.
 //! - [`engine`] takes datagrams, and writes the image: the machine of `ironcast-proto`, memory for
 //!   blocks, hash, decompression and disk writer in one.
@@ -21,6 +22,8 @@
 extern crate alloc;
 
 pub mod boot_url;
+#[cfg(feature = "alloc")]
+pub mod cast;
 pub mod contents;
 pub mod decode;
 pub mod dhcp_answer;

@@ -137,8 +137,9 @@ pub enum CastError {
         /// How it is stored.
         kind: Kind,
     },
-    /// The hash of a chunk that is all zeroes, or a hole, is another.
-    EmptyHash {
+    /// A chunk has a hash of something that it does not have, or that is all zeroes, and that hash
+    /// is another.
+    IdleHash {
         /// Number of the chunk, from 0.
         chunk: u64,
     },
@@ -151,8 +152,8 @@ pub enum CastError {
     },
     /// The table is not the one that the manifest is about.
     Root,
-    /// The caller's memory for the table is not of its length.
-    TableMemory {
+    /// The caller's memory is not of the length that is needed.
+    Memory {
         /// Bytes that are needed.
         needed: u64,
     },
@@ -203,15 +204,16 @@ impl fmt::Display for CastError {
                 f,
                 "chunk {chunk} is stored as {kind}, which the manifest does not name"
             ),
-            Self::EmptyHash { chunk } => write!(f, "the empty chunk {chunk} has a wrong hash"),
+            Self::IdleHash { chunk } => write!(
+                f,
+                "chunk {chunk} has a hash that can't be: of zeroes, or of what is not there"
+            ),
             Self::StoredTotal { table, manifest } => write!(
                 f,
                 "its chunks come to {table} bytes, and the manifest says {manifest}"
             ),
             Self::Root => f.write_str("its table of chunks is not the one that its manifest is of"),
-            Self::TableMemory { needed } => {
-                write!(f, "its table of chunks needs {needed} bytes of memory")
-            }
+            Self::Memory { needed } => write!(f, "it needs {needed} bytes of memory"),
         }
     }
 }

@@ -6,6 +6,7 @@ use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder, decode, encode};
 
 use super::error::{ManifestError, Word};
+use super::table::ENTRY_LEN;
 
 /// The most bytes of a name.
 pub const MAX_NAME_LEN: usize = 128;
@@ -213,6 +214,12 @@ impl<'m> Manifest<'m> {
             Some((_, key)) => Err(ManifestError::Range(key)),
             None => Ok(()),
         }
+    }
+
+    /// Bytes of the table.
+    #[must_use]
+    pub fn table_len(&self) -> u64 {
+        self.chunks().count() * ENTRY_LEN as u64
     }
 
     /// How the image is cut into chunks.

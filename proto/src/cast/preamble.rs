@@ -22,15 +22,16 @@ pub enum Signed {
     },
 }
 
-/// Head, manifest and signatures on their way in (docs/cast-format.md, 2 to 4).
+/// Head, manifest and signatures on their way in (docs/cast-format.md, 2 to 4), in memory `M` of
+/// [`PREAMBLE_LEN`] bytes.
 #[derive(Debug)]
-pub struct Preamble<'m> {
-    memory: &'m mut [u8; PREAMBLE_LEN],
+pub struct Preamble<'k, M> {
+    memory: M,
     /// Bytes of head and manifest that are there.
     filled: usize,
     /// Bytes of head and manifest together, once the head is there.
     len: Option<usize>,
-    trusted: &'m [PublicKey],
+    trusted: &'k [PublicKey],
     /// How many signatures there are, once that is known.
     signatures: Option<u16>,
     /// How many of them have been looked at.
@@ -41,12 +42,18 @@ pub struct Preamble<'m> {
     good: Option<KeyNumber>,
 }
 
-impl<'m> Preamble<'m> {
+impl<'k, M: AsRef<[u8]> + AsMut<[u8]>> Preamble<'k, M> {
     /// One of which nothing has arrived. If there are `trusted` keys, one of them has to have
     /// signed.
-    #[must_use]
-    pub fn new(memory: &'m mut [u8; PREAMBLE_LEN], trusted: &'m [PublicKey]) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`CastError::Memory`].
+    pub fn new(memory: M, trusted: &'k [PublicKey]) -> Result<Self, CastError> {
+        if memory.as_ref().len() < PREAMBLE_LEN {
+            let needed = PREAMBLE_LEN as u64;
+            return Err(CastError::Memory { needed });
+        }
+        Ok(Self {
             memory,
             filled: 0,
             len: None,
@@ -56,7 +63,7 @@ impl<'m> Preamble<'m> {
             next: [0; SIGNATURE_LEN],
             next_len: 0,
             good: None,
-        }
+        })
     }
 
     /// Takes the next bytes of the stream; how many of them it took, which are fewer only if it
@@ -84,12 +91,12 @@ impl<'m> Preamble<'m> {
     /// Takes bytes of head and manifest, of which there are `len` as far as is known.
     fn push_manifest(&mut self, bytes: &[u8], len: usize) -> Result<usize, CastError> {
         let taken = bytes.len().min(len - self.filled);
-        self.memory[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+        self.memory.as_mut()[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
         self.filled += taken;
         if self.filled < len {
             return Ok(taken);
         }
-        match (self.len, self.memory.first_chunk()) {
+        match (self.len, self.memory.as_ref().first_chunk()) {
             (None, Some(head)) => {
                 let head = Head::decode(head)?;
                 self.len = Some(HEAD_LEN + head.manifest_len as usize);
@@ -120,12 +127,11 @@ impl<'m> Preamble<'m> {
     fn check_signature(&mut self) -> Result<(), CastError> {
         self.checked += 1;
         let signature = Signature::decode(&self.next);
-        let mut keys = self.trusted.iter();
-        let Some(_) = keys.find(|key| key.number == signature.key) else {
+        if !self.trusted.iter().any(|key| key.number == signature.key) {
             return Ok(());
-        };
+        }
         // Two keys may have one number by chance.
-        let message = &self.memory[..self.filled];
+        let message = &self.memory.as_ref()[..self.filled];
         let is_good = |key: &PublicKey| key.has_signed(message, &signature);
         if !self.trusted.iter().any(is_good) {
             return Err(CastError::BadSignature(signature.key));
@@ -157,7 +163,7 @@ impl<'m> Preamble<'m> {
     }
 
     fn decode(&self) -> Result<Manifest<'_>, CastError> {
-        let bytes = &self.memory[HEAD_LEN..self.filled];
+        let bytes = &self.memory.as_ref()[HEAD_LEN..self.filled];
         Ok(Manifest::decode(bytes)?)
     }
 }

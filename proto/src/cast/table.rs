@@ -11,7 +11,10 @@ use super::error::CastError;
 use super::manifest::{Chunks, Features, Manifest};
 
 /// Bytes of an entry.
-pub const ENTRY_LEN: usize = 36;
+pub const ENTRY_LEN: usize = 52;
+
+/// Bytes of the hash of what is stored.
+pub const STORED_HASH_LEN: usize = 16;
 
 /// Bits of an entry's first word that have the stored length.
 const LENGTH_BITS: u32 = 28;
@@ -75,6 +78,8 @@ pub struct Entry {
     pub stored: u32,
     /// BLAKE3 of its bytes as they belong on the disk; 0 for a hole.
     pub hash: [u8; 32],
+    /// The first bytes of the BLAKE3 of what is stored, if that is a frame; else 0.
+    pub stored_hash: [u8; STORED_HASH_LEN],
 }
 
 impl Entry {
@@ -84,21 +89,28 @@ impl Entry {
         let word = (self.kind as u32) << LENGTH_BITS | self.stored & low_bits();
         let mut bytes = [0; ENTRY_LEN];
         bytes[..4].copy_from_slice(&word.to_le_bytes());
-        bytes[4..].copy_from_slice(&self.hash);
+        bytes[4..36].copy_from_slice(&self.hash);
+        bytes[36..].copy_from_slice(&self.stored_hash);
         bytes
     }
 
     /// Reads it; the kind if that is not known.
     fn decode(bytes: &[u8; ENTRY_LEN]) -> Result<Self, u8> {
-        let [w0, w1, w2, w3, hash @ ..] = *bytes;
-        let word = u32::from_le_bytes([w0, w1, w2, w3]);
+        let [w0, w1, w2, w3, hashes @ ..] = bytes;
+        let word = u32::from_le_bytes([*w0, *w1, *w2, *w3]);
         let kind = (word >> LENGTH_BITS) as u8;
         Ok(Self {
             kind: *Kind::ALL.get(usize::from(kind)).ok_or(kind)?,
             stored: word & low_bits(),
-            hash,
+            hash: first(hashes),
+            stored_hash: first(&hashes[32..]),
         })
     }
+}
+
+/// The first `N` of the bytes, of which there are as many.
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
 const fn low_bits() -> u32 {
@@ -114,11 +126,11 @@ struct Image {
     stored: u64,
 }
 
-/// A table on its way in, and then as a whole (docs/cast-format.md, 5).
+/// A table on its way in, and then as a whole (docs/cast-format.md, 5), in memory `M`.
 #[derive(Debug)]
-pub struct Table<'m> {
+pub struct Table<M> {
     image: Image,
-    memory: &'m mut [u8],
+    memory: M,
     filled: usize,
     /// Entries that have been checked.
     checked: u64,
@@ -130,21 +142,15 @@ pub struct Table<'m> {
     is_complete: bool,
 }
 
-impl<'m> Table<'m> {
-    /// Bytes of an image's table.
-    #[must_use]
-    pub fn len_of(manifest: &Manifest<'_>) -> u64 {
-        manifest.chunks().count() * ENTRY_LEN as u64
-    }
-
-    /// The table of an image, in memory of exactly [its length](Self::len_of).
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Table<M> {
+    /// The table of an image, in memory of exactly [its length](Manifest::table_len).
     ///
     /// # Errors
-    /// [`CastError::TableMemory`].
-    pub fn new(manifest: &Manifest<'_>, memory: &'m mut [u8]) -> Result<Self, CastError> {
-        let needed = Self::len_of(manifest);
-        if memory.len() as u64 != needed {
-            return Err(CastError::TableMemory { needed });
+    /// [`CastError::Memory`].
+    pub fn new(manifest: &Manifest<'_>, memory: M) -> Result<Self, CastError> {
+        let needed = manifest.table_len();
+        if memory.as_ref().len() as u64 != needed {
+            return Err(CastError::Memory { needed });
         }
         Ok(Self {
             image: Image {
@@ -169,15 +175,16 @@ impl<'m> Table<'m> {
     /// # Errors
     /// [`CastError`], as soon as it shows.
     pub fn push(&mut self, bytes: &[u8]) -> Result<usize, CastError> {
-        let room = self.memory.get_mut(self.filled..).unwrap_or_default();
+        let memory = self.memory.as_mut();
+        let room = memory.get_mut(self.filled..).unwrap_or_default();
         let taken = room.len().min(bytes.len());
         room[..taken].copy_from_slice(&bytes[..taken]);
         self.filled += taken;
-        while let Some(entry) = self.entry_bytes(self.checked)
+        while let Some(&entry) = self.entry_bytes(self.checked)
             && self.filled as u64 >= (self.checked + 1) * ENTRY_LEN as u64
         {
             let chunk = self.checked;
-            let entry = Entry::decode(entry).map_err(|kind| CastError::Kind { chunk, kind })?;
+            let entry = Entry::decode(&entry).map_err(|kind| CastError::Kind { chunk, kind })?;
             self.check(chunk, &entry)?;
             self.checked += 1;
         }
@@ -189,7 +196,12 @@ impl<'m> Table<'m> {
     }
 
     fn check(&mut self, chunk: u64, entry: &Entry) -> Result<(), CastError> {
-        let Entry { kind, stored, hash } = *entry;
+        let Entry {
+            kind,
+            stored,
+            hash,
+            stored_hash,
+        } = *entry;
         let len = self.image.chunks.len(chunk);
         if kind.is_unnamed(self.image.features) {
             return Err(CastError::Unnamed { chunk, kind });
@@ -201,13 +213,14 @@ impl<'m> Table<'m> {
                 stored,
             });
         }
-        let is_wrong = match kind {
-            Kind::Hole => hash != [0; 32],
-            Kind::Zero => hash != self.hash_of_zeroes(len),
-            Kind::Plain | Kind::Lz4 | Kind::Zstd => false,
+        let is_right = match kind {
+            Kind::Hole => hash == [0; 32],
+            Kind::Zero => hash == self.hash_of_zeroes(len),
+            Kind::Plain | Kind::Lz4 | Kind::Zstd => true,
         };
-        if is_wrong {
-            return Err(CastError::EmptyHash { chunk });
+        let is_frame = matches!(kind, Kind::Lz4 | Kind::Zstd);
+        if !is_right || !is_frame && stored_hash != [0; STORED_HASH_LEN] {
+            return Err(CastError::IdleHash { chunk });
         }
         self.stored += u64::from(stored);
         Ok(())
@@ -250,7 +263,7 @@ impl<'m> Table<'m> {
 
     fn entry_bytes(&self, chunk: u64) -> Option<&[u8; ENTRY_LEN]> {
         let start = usize::try_from(chunk).ok()?.checked_mul(ENTRY_LEN)?;
-        self.memory.get(start..)?.first_chunk()
+        self.memory.as_ref().get(start..)?.first_chunk()
     }
 }
 

@@ -18,6 +18,8 @@ pub mod gzip;
 #[cfg(feature = "alloc")]
 mod blocks;
 #[cfg(feature = "alloc")]
+pub(crate) mod frames;
+#[cfg(feature = "alloc")]
 mod lz4;
 #[cfg(feature = "alloc")]
 mod lzop;
@@ -148,7 +150,7 @@ impl<'m> Decoder<'m> {
             #[cfg(feature = "alloc")]
             Compression::Lz4 => Ok(Self(Kind::Lz4(lz4::Decoder::new()))),
             #[cfg(feature = "alloc")]
-            Compression::Zstd => Ok(Self(Kind::Zstd(zstd::Decoder::new()))),
+            Compression::Zstd => Ok(Self(Kind::Zstd(zstd::Decoder::new(zstd::MAX_WINDOW)))),
             #[cfg(not(feature = "alloc"))]
             Compression::Lzop | Compression::Lz4 | Compression::Zstd => Err(Error {
                 compression,

@@ -17,7 +17,7 @@ use super::blocks::{Block, Fields, Gather, Steps, check};
 use super::{Compression, Decoded, Fault, is_skippable};
 
 /// How far data may refer back at most: as far as zstd's own program takes them unasked.
-const MAX_WINDOW: u64 = 128 << 20;
+pub(super) const MAX_WINDOW: u64 = 128 << 20;
 
 /// Bytes that a block decodes to at most.
 const MAX_BLOCK: u64 = 128 << 10;
@@ -54,6 +54,8 @@ pub(super) struct Decoder {
     blocks: Option<FrameDecoder>,
     /// The largest window that there is memory for.
     window: u64,
+    /// The largest window that is taken.
+    limit: u64,
     /// Of what has gone out of the frame.
     checksum: XxHash64,
     len: u64,
@@ -93,8 +95,10 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new() -> Self {
+    /// One that takes windows of `limit` bytes at most.
+    pub(super) fn new(limit: u64) -> Self {
         Self {
+            limit,
             stage: Stage::Header,
             field: Gather::new(),
             frame: Frame::default(),
@@ -154,7 +158,7 @@ impl Decoder {
             match is_skippable(header) {
                 true => self.skip(u32::from_le_bytes(fields.next())),
                 false => {
-                    let frame = Frame::parse(fields)?;
+                    let frame = Frame::parse(fields, self.limit)?;
                     self.begin_frame(frame)?;
                 }
             }
@@ -292,8 +296,8 @@ impl Steps for Decoder {
 }
 
 impl Frame {
-    /// What stands in a header behind the magic.
-    fn parse(mut fields: Fields<'_>) -> Result<Self, Fault> {
+    /// What stands in a header behind the magic; the window may have `limit` bytes at most.
+    fn parse(mut fields: Fields<'_>, limit: u64) -> Result<Self, Fault> {
         let [descriptor] = fields.next();
         if descriptor & flag::RESERVED != 0 {
             let value = descriptor.into();
@@ -330,10 +334,10 @@ impl Frame {
             true => len.unwrap_or(0),
             false => window,
         };
-        if window > MAX_WINDOW {
+        if window > limit {
             return Err(Fault::TooMuchMemory {
                 needed: window,
-                limit: MAX_WINDOW,
+                limit,
             });
         }
         Ok(Self {
