@@ -179,8 +179,12 @@ impl<'m> Manifest<'m> {
             encoder.u64(key::PARTITIONS)?.str(partitions)?;
         }
         encoder.u64(key::ROOT)?.bytes(&self.root)?;
-        encoder.u64(key::STORED)?.u64(self.stored)?;
-        Ok(())
+        encoder.u64(key::STORED)?;
+        // As long as any, so that the manifest's length does not depend on what chunks come to.
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = self.stored.to_be_bytes();
+        let wide = [0x1B, b0, b1, b2, b3, b4, b5, b6, b7];
+        let written = encoder.writer_mut().write_all(&wide);
+        written.map_err(encode::Error::write)
     }
 
     /// Whether every value is in its range.
