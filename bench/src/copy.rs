@@ -14,16 +14,6 @@ use anyhow::{Context, Result};
 /// Bytes that are read and written at a time.
 const PIECE: usize = 256 << 10;
 
-/// A folder in memory, which goes with the value.
-///
-/// Fails if there is no `/dev/shm`.
-pub fn memory_folder() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix("ironcast-bench")
-        .tempdir_in("/dev/shm")
-        .context("cannot make a folder in /dev/shm")
-}
-
 /// How long it takes to copy `source` to `copies` new files in `folder`, which go afterwards.
 ///
 /// Fails if a file can't be read or written.

@@ -10,8 +10,8 @@ use ironcast_tests::transfer::AFTER_CONNECTING;
 use ironcast_tests::{Direction, Host, Lab, find_tool, image};
 use tempfile::TempDir;
 
-use crate::copy::memory_folder;
 use crate::lab::case::{Case, Target};
+use crate::memory_folder::MemoryFolder;
 use crate::options::Options;
 
 /// Datagrams that a link carries in one piece where nothing is lost.
@@ -32,7 +32,7 @@ pub struct Arena {
     /// Bytes of it.
     pub size: u64,
     /// In memory: logs, and received files if they are to be there.
-    memory: TempDir,
+    memory: MemoryFolder,
     /// On the disk, for what is written there.
     disk: Option<TempDir>,
     loops: Vec<LoopDevice>,
@@ -65,7 +65,7 @@ impl Arena {
             0
         };
         let size = options.fitting(case.mebibytes, copies as u64 + 1)?;
-        let memory = memory_folder()?;
+        let memory = MemoryFolder::new()?;
         let image = memory.path().join("image");
         image::write_random(&image, size, 1)?;
         let disk = match case.target {
@@ -98,8 +98,9 @@ impl Arena {
     /// The folder that a receiver has to itself.
     #[must_use]
     pub fn folder(&self, receiver: usize) -> PathBuf {
-        let folder = self.disk.as_ref().unwrap_or(&self.memory);
-        folder.path().join(format!("receiver{receiver}"))
+        let disk = self.disk.as_ref().map(TempDir::path);
+        let folder = disk.unwrap_or(self.memory.path());
+        folder.join(format!("receiver{receiver}"))
     }
 
     /// What a receiver writes to.

@@ -21,6 +21,10 @@ const WHOLE: u32 = 1000;
 /// costs less than a rate that is too low.
 const TOO_MUCH: u32 = 100;
 
+/// How many times slower than before blocks must arrive for the way to be taken for broken. Chosen:
+/// other traffic takes its share of a link, and seldom so much of it.
+const BROKEN: u64 = 8;
+
 /// Least rate, in bits a second. Chosen: a transfer that seems to stand still must go on.
 const LEAST: u64 = 1_000_000;
 
@@ -36,6 +40,10 @@ pub(super) struct RateFinder {
     /// The limit before the last reduction, and the thousandths that were lost then, until it is
     /// known what the reduction did.
     trial: Option<(Option<u64>, u32)>,
+    /// Bits a second that arrived when little was lost last.
+    fine: Option<u64>,
+    /// Whether the way seemed broken last.
+    was_broken: bool,
     /// The first slice that was sent wholly at this limit.
     from: u32,
     window: Window,
@@ -67,6 +75,8 @@ impl RateFinder {
             too_fast: None,
             usual: 0,
             trial: None,
+            fine: None,
+            was_broken: false,
             from: 0,
             window: Window::new(Instant::ZERO),
         }
@@ -93,12 +103,27 @@ impl RateFinder {
         let lost = self.window.lost * WHOLE / self.window.blocks;
         let arrived = self.window.rate(now, block_size);
         self.window = Window::new(now);
+        if self.is_outage(lost, arrived) {
+            return;
+        }
         let before = self.rate_limit();
         self.judge(lost, arrived);
         if self.rate_limit() < before {
             // What is under way was sent faster, and says nothing of the new limit.
             self.from = next;
         }
+    }
+
+    /// Whether somebody was out of reach for a while, which says nothing of the rate before and
+    /// after. What goes on for longer is no outage.
+    fn is_outage(&mut self, lost: u32, arrived: u64) -> bool {
+        let is_fine = lost <= self.usual + TOO_MUCH;
+        let is_broken = !is_fine && self.fine.is_some_and(|fine| arrived < fine / BROKEN);
+        if is_fine {
+            self.fine = Some(arrived);
+        }
+        let was_broken = core::mem::replace(&mut self.was_broken, is_broken);
+        is_broken && !was_broken
     }
 
     /// The limit as a rate, by which it compares.
@@ -123,6 +148,8 @@ impl RateFinder {
             let lower = arrived.max(LEAST);
             self.limit = Some(self.limit.map_or(lower, |limit| limit.min(lower)));
         } else if lost <= self.usual + TOO_MUCH / 2 {
+            // What was usual once may be over.
+            self.usual -= self.usual.saturating_sub(lost).div_ceil(8);
             self.rise(arrived);
         }
     }
@@ -211,6 +238,21 @@ mod tests {
             self.rate()
         }
 
+        /// Two slices that are under way are lost, and nobody answers for so long.
+        fn interrupt(&mut self, away: Duration) {
+            self.now = self.now + away;
+            for _ in 0..2 {
+                self.now = self.now + Duration::from_micros(512 * BITS * 1_000_000 / self.rate());
+                let slice = Settled {
+                    number: self.number,
+                    blocks: 512,
+                    lost: 512,
+                };
+                self.number += 1;
+                self.finder.learn(self.now, slice, BLOCK, self.number + 1);
+            }
+        }
+
         fn rate(&self) -> u64 {
             self.finder.limit().unwrap_or(u64::MAX).min(self.sender)
         }
@@ -247,6 +289,40 @@ mod tests {
                 assert_eq!(way.send(1), GIGABIT, "{chance}");
             }
         }
+    }
+
+    #[test]
+    fn p4_who_is_away_for_a_while_slows_nothing_afterwards() {
+        for (chance, away) in [(0, 1), (0, 4), (50, 4)] {
+            let mut way = Way::new(GIGABIT, 10 * GIGABIT, chance);
+            way.send(20);
+            way.interrupt(Duration::from_secs(away));
+            for _ in 0..100 {
+                assert!(way.send(1) >= GIGABIT / 2, "{chance}, {away} s");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_becomes_far_slower_is_no_outage() {
+        for capacity in [GIGABIT / 10, GIGABIT / 100, GIGABIT / 500] {
+            let mut way = Way::new(5 * GIGABIT, 5 * GIGABIT, 0);
+            way.send(20);
+            way.capacity = capacity;
+            way.send(5);
+            assert!(way.send(20) <= capacity * 12 / 10);
+        }
+    }
+
+    #[test]
+    fn what_was_usual_once_does_not_excuse_all_that_comes() {
+        let mut way = Way::new(5 * GIGABIT, 10 * GIGABIT, 400);
+        way.send(20);
+        way.chance = 0;
+        way.send(40);
+        way.capacity = 3 * GIGABIT;
+        way.send(5);
+        assert!(way.send(1) <= way.capacity * 12 / 10);
     }
 
     #[test]

@@ -293,6 +293,12 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         Ok(self.format)
     }
 
+    /// Whether the hash lacks bytes, or values of some. A piece that has to wait at one moment for
+    /// values that are all there at the next is still to be hashed.
+    fn is_to_hash(&mut self, arrived: Arrived) -> bool {
+        self.hashed < arrived.upto || self.hashing.is_waiting()
+    }
+
     /// Larger pieces hash faster, so there is no use in taking each block at once.
     fn hash_piece(&mut self, arrived: Arrived) -> bool {
         let piece = self
@@ -408,7 +414,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 .map_err(|source| Error::Decode { offset, source })?;
             self.writer.write(rest)?;
         }
-        if self.writer.is_flushed() && (self.hash_piece(arrived) || self.hashing.is_waiting()) {
+        if self.writer.is_flushed() && self.is_to_hash(arrived) {
+            self.hash_piece(arrived);
             return Ok(true);
         }
         let sums = self.hashing.sums();
@@ -486,6 +493,8 @@ mod tests {
     use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 
     use super::*;
+    use crate::engine::hashing::HashOffload;
+    use crate::engine::{UnitValue, unit_value};
 
     const WRITE: u64 = WRITE_SIZE as u64;
     const LEN: usize = 8 * WRITE_SIZE;
@@ -540,9 +549,10 @@ mod tests {
         }
     }
 
+    /// No two parts of it are alike.
     fn image() -> Vec<u8> {
         (0..LEN as u32)
-            .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+            .map(|i| (i.wrapping_mul(0x9e37_79b1) >> 24) as u8)
             .collect()
     }
 
@@ -623,5 +633,58 @@ mod tests {
         }
         assert!(pipeline.disk().bytes == image && pipeline.is_verified());
         assert_eq!(pipeline.hash(), blake3::hash(&image));
+    }
+
+    /// Takes one unit at a time, and gives its value at every question of so many.
+    #[derive(Debug)]
+    struct Slow {
+        value: Option<UnitValue>,
+        questions: u32,
+        every: u32,
+    }
+
+    impl HashOffload for Slow {
+        fn has_room(&self) -> bool {
+            self.value.is_none()
+        }
+
+        fn submit(&mut self, offset: u64, unit: &[u8]) -> bool {
+            let is_free = self.has_room();
+            if is_free {
+                self.value = Some(unit_value(offset, unit));
+            }
+            is_free
+        }
+
+        fn poll(&mut self) -> Option<UnitValue> {
+            self.questions += 1;
+            let is_there = self.questions.is_multiple_of(self.every);
+            is_there.then(|| self.value.take()).flatten()
+        }
+    }
+
+    #[test]
+    fn a_value_that_comes_at_any_moment_is_no_word_of_bytes_that_are_not_hashed_yet() {
+        let image = image();
+        for every in 1..20 {
+            // The ring has the second half, and what is read back goes over it.
+            let mut ring = image[..LEN / 2].to_vec();
+            let mut slow = Slow {
+                value: None,
+                questions: 0,
+                every,
+            };
+            let mut pipeline = pipeline(&mut ring);
+            pipeline.set_offload(&mut slow);
+            while pipeline.released() < (LEN / 2) as u64 {
+                pipeline.step(arrived(LEN as u64 / 2, false)).unwrap();
+            }
+            pipeline.put(LEN as u64 / 2, &image[LEN / 2..]);
+            while !pipeline.is_finished() {
+                pipeline.step(arrived(LEN as u64, false)).unwrap();
+            }
+            assert!(pipeline.disk().bytes == image && pipeline.is_verified());
+            assert_eq!(pipeline.hash(), blake3::hash(&image), "every {every}");
+        }
     }
 }
