@@ -5,6 +5,9 @@
 //! wake it. Sender, hosted receiver, firmware receiver and the simulated network of the tests all
 //! run this code.
 //!
+//! [`cast`] has the beginning of images that say who they are, which that wire carries like any
+//! others.
+//!
 //! Start at [`sender::Sender`] and [`receiver::Receiver`]; [`wire`] has the messages, byte by byte.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,5 +1,6 @@
 //! Cast streams from their first byte to their table: what is right is read, however it arrives,
 //! and nothing else is.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use ed25519_dalek::{Signer, SigningKey};
 use ironcast_proto::cast::{
@@ -74,95 +75,31 @@ fn chunks_end_where_the_image_does() {
 
 #[test]
 fn values_out_of_their_range_are_neither_written_nor_read() {
-    let good = manifest();
-    let wrong = [
-        (1, Manifest { name: "", ..good }),
-        (
-            1,
-            Manifest {
-                name: "two words",
-                ..good
-            },
-        ),
-        (
-            1,
-            Manifest {
-                name: "bell\u{7}",
-                ..good
-            },
-        ),
-        (6, Manifest { size: 0, ..good }),
-        (6, Manifest { size: 513, ..good }),
-        (
-            6,
-            Manifest {
-                size: (1 << 56) + 512,
-                ..good
-            },
-        ),
-        (
-            7,
-            Manifest {
-                sector_size: 1024,
-                ..good
-            },
-        ),
-        (
-            7,
-            Manifest {
-                sector_size: 0,
-                ..good
-            },
-        ),
-        (
-            8,
-            Manifest {
-                chunk_size: CHUNK / 2,
-                ..good
-            },
-        ),
-        (
-            8,
-            Manifest {
-                chunk_size: CHUNK + 512,
-                ..good
-            },
-        ),
-        (
-            8,
-            Manifest {
-                chunk_size: 32 << 20,
-                ..good
-            },
-        ),
-        (
-            9,
-            Manifest {
-                least_disk: 511,
-                ..good
-            },
-        ),
-        (
-            9,
-            Manifest {
-                least_disk: good.size + 1,
-                ..good
-            },
-        ),
-        (
-            12,
-            Manifest {
-                stored: good.size + 1,
-                ..good
-            },
-        ),
+    type Change = fn(&mut Manifest<'static>);
+    let wrong: [(u64, Change); 14] = [
+        (1, |one| one.name = ""),
+        (1, |one| one.name = "two words"),
+        (1, |one| one.name = "bell\u{7}"),
+        (6, |one| one.size = 0),
+        (6, |one| one.size = 513),
+        (6, |one| one.size = (1 << 56) + 512),
+        (7, |one| one.sector_size = 1024),
+        (7, |one| one.sector_size = 0),
+        (8, |one| one.chunk_size = CHUNK / 2),
+        (8, |one| one.chunk_size = CHUNK + 512),
+        (8, |one| one.chunk_size = 32 << 20),
+        (9, |one| one.least_disk = 511),
+        (9, |one| one.least_disk = one.size + 1),
+        (12, |one| one.stored = one.size + 1),
     ];
-    for (key, one) in wrong {
+    for (key, change) in wrong {
+        let mut one = manifest();
+        change(&mut one);
         let mut buffer = [0; 1000];
         assert_eq!(one.encode(&mut buffer), Err(ManifestError::Range(key)));
     }
     // What is written wrongly by somebody else: the size's key has the sector size's value.
-    let mut bytes = encoded(&good);
+    let mut bytes = encoded(&manifest());
     let place = bytes
         .windows(4)
         .position(|at| at == [7, 0x19, 2, 0])

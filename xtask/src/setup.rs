@@ -79,6 +79,7 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "fdisk", "fdisk"),
     tool(Purpose::Test, "gdisk", "sgdisk"),
     tool(Purpose::Test, "gzip", "gzip"),
+    tool(Purpose::Test, "xz-utils", "xz"),
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
     tool(Purpose::Test, "zstd", "zstd"),

@@ -1,0 +1,89 @@
+//! What can go wrong with cast files, in words for who works with them.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ironcast_proto::cast::ManifestError;
+
+/// Why a cast file can't be made or used.
+#[derive(Debug)]
+pub enum Error {
+    /// A file can't be read or written.
+    File {
+        /// What was to be done: "read", "write".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The image has no bytes, or a size that no disk has.
+    Size {
+        /// The image.
+        path: PathBuf,
+        /// Its bytes.
+        size: u64,
+    },
+    /// The manifest would have a value that no reader takes.
+    Manifest(ManifestError),
+    /// A key file is none, or its password is another.
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: minisign::PError,
+    },
+    /// A public key file is none.
+    PublicKey(PathBuf),
+}
+
+impl Error {
+    /// That `doing` something with the file at `path` failed.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+impl From<ManifestError> for Error {
+    fn from(error: ManifestError) -> Self {
+        Self::Manifest(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { doing, path, .. } => write!(f, "can't {doing} {}", path.display()),
+            Self::Size { path, size: 0 } => write!(f, "{} is empty", path.display()),
+            Self::Size { path, size } => write!(
+                f,
+                "{} has {size} bytes, which are no whole number of sectors: it is no image of a \
+                 disk, or was cut short; --sector-size says what sectors it has",
+                path.display()
+            ),
+            Self::Manifest(error) => error.fmt(f),
+            Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
+            Self::PublicKey(path) => write!(
+                f,
+                "{} is no public key: it should have a line of comment, and one of base64",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { source, .. } => Some(source),
+            Self::Key { source, .. } => Some(source),
+            Self::Manifest(_) | Self::Size { .. } | Self::PublicKey(_) => None,
+        }
+    }
+}

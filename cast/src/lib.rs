@@ -1,0 +1,19 @@
+//! Cast files (docs/cast-format.md): packed of images, looked into, checked, unpacked.
+//!
+//! The format and the reader are those of the receivers; here is what only a machine with files and
+//! many processors does. The sender packs, the hosted receiver unpacks, and both call this.
+
+#![forbid(unsafe_code)]
+
+mod codec;
+mod error;
+mod keys;
+mod order;
+mod pack;
+mod source;
+
+pub use codec::{Codec, ParseCodecError};
+pub use error::Error;
+pub use keys::{SecretKey, read_public_key, write_key_pair};
+pub use pack::{Packed, Settings, pack};
+pub use source::Source;

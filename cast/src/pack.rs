@@ -1,0 +1,251 @@
+//! Packs an image: chunks are read, hashed and compressed by all processors, and written in order.
+//!
+//! The table comes before the chunks and is known after them. Its length is known before, so that
+//! its place is left free.
+
+use std::fs::File;
+use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::thread;
+
+use ironcast_proto::cast::{
+    Chunks, ENTRY_LEN, Entry, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN,
+    STORED_HASH_LEN, TableMaker,
+};
+
+use crate::codec::{Codec, Encoder};
+use crate::error::Error;
+use crate::keys::SecretKey;
+use crate::order::Order;
+use crate::source::{Source, is_zero};
+
+/// How an image is to be packed.
+#[derive(Debug)]
+pub struct Settings<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// Its version, which its maker counts.
+    pub version: u64,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// When it expires, likewise; `None` for never.
+    pub expires: Option<u64>,
+    /// Bytes of a sector: 512 or 4096.
+    pub sector_size: u32,
+    /// Bytes of a chunk: a power of two, 64 KiB to 16 MiB.
+    pub chunk_size: u32,
+    /// How chunks are stored.
+    pub codec: Codec,
+    /// Who signs it.
+    pub keys: &'s [SecretKey],
+}
+
+/// What an image was packed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Bytes of the image.
+    pub size: u64,
+    /// Bytes of the cast file.
+    pub written: u64,
+    /// Chunks of the image.
+    pub chunks: u64,
+    /// Those of them that are all zeroes.
+    pub zeroes: u64,
+    /// BLAKE3 of the table: what the image is known by.
+    pub root: [u8; 32],
+}
+
+/// Packs `source` to `output`, a new file that is called `name` in messages. `progress` is told how
+/// many bytes of the image are done.
+///
+/// The same image and settings come to the same bytes.
+///
+/// # Errors
+/// [`Error`].
+pub fn pack(
+    source: &Source,
+    (output, name): (File, &Path),
+    settings: &Settings<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Packed, Error> {
+    let writing = || Error::file("write", name);
+    let blank = TableMaker::default();
+    let head_len = front(source, settings, &blank)?.len() as u64;
+    let chunks = chunks(source, settings)?;
+    let table_len = chunks.count() * ENTRY_LEN as u64;
+    let mut writer = BufWriter::new(output);
+    let start = SeekFrom::Start(head_len + table_len);
+    writer.seek(start).map_err(writing())?;
+    let mut maker = TableMaker::default();
+    let mut table = Vec::with_capacity(usize::try_from(table_len).unwrap_or_default());
+    let mut zeroes = 0;
+    let mut take = |chunk: Stored| {
+        table.extend(maker.push(&chunk.entry));
+        zeroes += u64::from(chunk.entry.kind == Kind::Zero);
+        progress(chunk.end);
+        writer.write_all(&chunk.bytes).map_err(writing())
+    };
+    in_order(source, chunks, settings.codec, &mut take)?;
+    let output = writer
+        .into_inner()
+        .map_err(|error| writing()(error.into_error()))?;
+    let front = front(source, settings, &maker)?;
+    output.write_all_at(&front, 0).map_err(writing())?;
+    output.write_all_at(&table, head_len).map_err(writing())?;
+    output.sync_all().map_err(writing())?;
+    Ok(Packed {
+        size: source.size(),
+        written: head_len + table_len + maker.stored(),
+        chunks: chunks.count(),
+        zeroes,
+        root: maker.root(),
+    })
+}
+
+/// A chunk as it is to be written.
+struct Stored {
+    entry: Entry,
+    bytes: Vec<u8>,
+    /// Where it ends in the image.
+    end: u64,
+}
+
+/// Has all processors work on the chunks, and gives them to `take` in order.
+fn in_order(
+    source: &Source,
+    chunks: Chunks,
+    codec: Codec,
+    take: &mut dyn FnMut(Stored) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let workers = thread::available_parallelism().map_or(1, |count| count.get());
+    let order = Order::new(chunks.count(), workers);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                let mut encoder = Encoder::new(codec);
+                while let Some(number) = order.next() {
+                    let start = chunks.start(number);
+                    let range = start..start + u64::from(chunks.len(number));
+                    order.done(number, stored(source, range, &mut encoder));
+                }
+            });
+        }
+        let result = std::iter::from_fn(|| order.take()).try_for_each(|chunk| take(chunk?));
+        order.end();
+        result
+    })
+}
+
+/// Reads, hashes and compresses a chunk.
+fn stored(
+    source: &Source,
+    range: Range<u64>,
+    encoder: &mut std::io::Result<Encoder>,
+) -> Result<Stored, Error> {
+    let end = range.end;
+    // A chunk's length.
+    let len = (range.end - range.start) as usize;
+    let bytes = match source.has_data(&range) {
+        true => source.read(&range)?,
+        false => Vec::new(),
+    };
+    if is_zero(&bytes) {
+        let hash = hash_of_zeroes(len);
+        return Ok(Stored {
+            entry: entry(Kind::Zero, hash, &[]),
+            bytes: Vec::new(),
+            end,
+        });
+    }
+    let hash = *blake3::hash(&bytes).as_bytes();
+    let encoded = match encoder {
+        Ok(encoder) => encoder.encode(bytes),
+        Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
+    };
+    let (kind, bytes) = encoded.map_err(Error::file("compress", source.path()))?;
+    let entry = entry(kind, hash, &bytes);
+    Ok(Stored { entry, bytes, end })
+}
+
+fn hash_of_zeroes(len: usize) -> [u8; 32] {
+    *blake3::hash(&vec![0; len]).as_bytes()
+}
+
+fn entry(kind: Kind, hash: [u8; 32], stored: &[u8]) -> Entry {
+    let mut stored_hash = [0; STORED_HASH_LEN];
+    if let Kind::Lz4 | Kind::Zstd = kind {
+        let whole = blake3::hash(stored);
+        stored_hash.copy_from_slice(&whole.as_bytes()[..STORED_HASH_LEN]);
+    }
+    Entry {
+        kind,
+        // A chunk has 16 MiB at most.
+        stored: stored.len() as u32,
+        hash,
+        stored_hash,
+    }
+}
+
+fn chunks(source: &Source, settings: &Settings<'_>) -> Result<Chunks, Error> {
+    Ok(manifest(source, settings, &TableMaker::default())?.chunks())
+}
+
+/// The manifest of an image whose table came to this.
+fn manifest<'s>(
+    source: &Source,
+    settings: &Settings<'s>,
+    table: &TableMaker,
+) -> Result<Manifest<'s>, Error> {
+    let size = source.size();
+    if size == 0 || !size.is_multiple_of(settings.sector_size.max(1).into()) {
+        let path = source.path().to_owned();
+        return Err(Error::Size { path, size });
+    }
+    let mut uuid = [0; 16];
+    let name = blake3::Hasher::new()
+        .update(&table.root())
+        .update(&settings.version.to_le_bytes())
+        .update(settings.name.as_bytes())
+        .finalize();
+    uuid.copy_from_slice(&name.as_bytes()[..16]);
+    // Of what is inside, by a way of our own (RFC 9562, version 8).
+    uuid[6] = 0x80 | uuid[6] & 0x0f;
+    uuid[8] = 0x80 | uuid[8] & 0x3f;
+    Ok(Manifest {
+        features: settings.codec.features(),
+        name: settings.name,
+        uuid,
+        version: settings.version,
+        created: settings.created,
+        expires: settings.expires,
+        size,
+        sector_size: settings.sector_size,
+        chunk_size: settings.chunk_size,
+        least_disk: size,
+        partitions: None,
+        root: table.root(),
+        stored: table.stored(),
+    })
+}
+
+/// Everything before the table.
+fn front(source: &Source, settings: &Settings<'_>, table: &TableMaker) -> Result<Vec<u8>, Error> {
+    let manifest = manifest(source, settings, table)?;
+    let mut buffer = vec![0; MAX_MANIFEST_LEN];
+    let len = manifest.encode(&mut buffer)?;
+    // No more than the buffer's.
+    let manifest_len = len as u32;
+    let mut front = Vec::with_capacity(HEAD_LEN + len + settings.keys.len() * SIGNATURE_LEN);
+    front.extend(Head { manifest_len }.encode());
+    front.extend_from_slice(&buffer[..len]);
+    let signed = front.len();
+    let count = u16::try_from(settings.keys.len()).unwrap_or(u16::MAX);
+    front.extend(count.to_le_bytes());
+    for key in settings.keys.iter().take(count.into()) {
+        let signature = key.sign(&front[..signed]);
+        front.extend(signature.encode());
+    }
+    Ok(front)
+}
