@@ -160,8 +160,8 @@ impl Endpoint {
         }
     }
 
-    /// Sends the batch without waiting; `bytes` gives a payload's bytes. It is empty then, unless it
-    /// is [`Sent::Blocked`].
+    /// Sends the batch without waiting; `bytes` gives a payload's bytes. It is empty then, unless
+    /// it is [`Sent::Blocked`].
     /// [`Sent::Lost`] tells of the last datagrams only: those that come behind a misfortune may
     /// have better luck.
     #[must_use]

@@ -84,7 +84,8 @@ impl fmt::Display for ManifestError {
             Self::ManyFeatures => f.write_str("the manifest names too many features"),
             Self::Feature(name) => write!(
                 f,
-                "the image needs a reader that knows \"{name}\": take a newer one, or pack it without"
+                "the image needs a reader that knows \"{name}\": take a newer one, or pack it \
+                 without"
             ),
             Self::Range(key) => write!(f, "key {key} of the manifest has an impossible value"),
             Self::TooLong => f.write_str("the manifest is too long"),
