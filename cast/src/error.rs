@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ironcast_proto::cast::ManifestError;
+use ironcast_receiver_nostd::cast;
 
 /// Why a cast file can't be made or used.
 #[derive(Debug)]
@@ -36,6 +37,22 @@ pub enum Error {
     },
     /// A public key file is none.
     PublicKey(PathBuf),
+    /// A cast stream is not right.
+    Cast {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: cast::Error,
+    },
+    /// The image does not fit on the disk. Nothing was written.
+    TooSmall {
+        /// The disk.
+        path: PathBuf,
+        /// Its bytes.
+        capacity: u64,
+        /// Bytes of the smallest disk that the image fits on.
+        least: u64,
+    },
 }
 
 impl Error {
@@ -47,6 +64,14 @@ impl Error {
             path,
             source,
         }
+    }
+}
+
+impl Error {
+    /// That a cast stream in the file at `path` is not right.
+    pub(crate) fn cast(path: &Path) -> impl FnOnce(cast::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Cast { path, source }
     }
 }
 
@@ -69,6 +94,16 @@ impl fmt::Display for Error {
             ),
             Self::Manifest(error) => error.fmt(f),
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
+            Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
+            Self::TooSmall {
+                path,
+                capacity,
+                least,
+            } => write!(
+                f,
+                "the image needs a disk of {least} bytes, and {} has {capacity}; nothing was written",
+                path.display()
+            ),
             Self::PublicKey(path) => write!(
                 f,
                 "{} is no public key: it should have a line of comment, and one of base64",
@@ -83,7 +118,10 @@ impl std::error::Error for Error {
         match self {
             Self::File { source, .. } => Some(source),
             Self::Key { source, .. } => Some(source),
-            Self::Manifest(_) | Self::Size { .. } | Self::PublicKey(_) => None,
+            Self::Cast { source, .. } => Some(source),
+            Self::Manifest(_) | Self::Size { .. } | Self::PublicKey(_) | Self::TooSmall { .. } => {
+                None
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Keys, in minisign's files: so that they can be made, kept and used by that too.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -120,6 +120,12 @@ pub fn write_key_pair(
 fn write_new(path: &Path, mode: u32, text: &[u8]) -> Result<(), Error> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(mode).open(path);
+    let file = file.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            io::Error::other("it is there already, and a key is never written over")
+        }
+        _ => error,
+    });
     file.and_then(|mut file| file.write_all(text))
         .map_err(Error::file("write", path))
 }

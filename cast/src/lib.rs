@@ -6,14 +6,23 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+pub mod commands;
 mod error;
+pub mod inspect;
 mod keys;
 mod order;
 mod pack;
+mod progress;
+mod read;
 mod source;
+mod unpack;
+mod verify;
 
 pub use codec::{Codec, ParseCodecError};
 pub use error::Error;
 pub use keys::{SecretKey, read_public_key, write_key_pair};
 pub use pack::{Packed, Settings, pack};
+pub use read::Input;
 pub use source::Source;
+pub use unpack::{Unpacked, unpack};
+pub use verify::{Verdict, verify};

@@ -104,6 +104,14 @@ pub fn pack(
     })
 }
 
+/// Gives a file that was made for its owner only the rights that new files have.
+pub(crate) fn make_readable(file: &File) -> std::io::Result<()> {
+    let mask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(mask);
+    let mode = rustix::fs::Mode::from_raw_mode(0o666) - mask;
+    Ok(rustix::fs::fchmod(file, mode)?)
+}
+
 /// A chunk as it is to be written.
 struct Stored {
     entry: Entry,

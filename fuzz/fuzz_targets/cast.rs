@@ -37,13 +37,10 @@ fn read_to(stream: &[u8], piece: usize, chunks: &mut Vec<[u8; 32]>) -> Result<()
                     reader.accept()?;
                 }
                 Step::Chunk => take_chunk(&reader, chunks),
-                Step::More | Step::Ended if taken.consumed == 0 => break,
+                Step::More | Step::Ended if !taken.has_moved => break,
                 Step::More | Step::Ended => {}
             }
         }
-    }
-    while reader.take(&[])?.step == Step::Chunk {
-        take_chunk(&reader, chunks);
     }
     reader.finish()
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ironcast_cast::commands;
 use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report_failure, warn};
 use ironcast_proto::receiver::Failure;
@@ -17,6 +18,9 @@ use ironcast_receiver_nostd::engine;
 const NAME: &str = "ironcast-receiver";
 
 fn main() -> ExitCode {
+    if let Some(status) = commands::run(std::env::args_os()) {
+        return status.into();
+    }
     let options = match Options::parse_from_line(std::env::args_os()) {
         Ok(options) => options,
         Err(error) => return error.tell(&program_name(NAME)).into(),

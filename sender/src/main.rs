@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use ironcast_cast::commands;
 use ironcast_hosted::options::LICENSE;
 use ironcast_hosted::{
     Console, Endpoint, ExitStatus, Journal, Operator, Signal, program_name, report_failure, warn,
@@ -24,6 +25,9 @@ use ironcast_sender::{
 const NAME: &str = "ironcast-sender";
 
 fn main() -> ExitCode {
+    if let Some(status) = commands::run(std::env::args_os()) {
+        return status.into();
+    }
     let options = match Options::parse_from_line(std::env::args_os()) {
         Ok(options) => options,
         Err(error) => return error.tell(&program_name(NAME)).into(),

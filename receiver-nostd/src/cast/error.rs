@@ -59,7 +59,7 @@ impl fmt::Display for Error {
                 "it needs {needed} bytes of memory at once, and there are fewer: pack it in chunks \
                  of another size (--chunk)"
             ),
-            Self::Decode { chunk, source } => write!(f, "chunk {chunk}: {source}"),
+            Self::Decode { chunk, .. } => write!(f, "chunk {chunk} can't be decoded"),
             Self::Length { chunk, expected } => {
                 write!(f, "chunk {chunk} does not decode to its {expected} bytes")
             }
@@ -77,9 +77,10 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Stream(source) => Some(source),
             Self::Decode { source, .. } => Some(source),
-            Self::Memory { .. }
+            // Its words are those of what it was made of.
+            Self::Stream(_)
+            | Self::Memory { .. }
             | Self::Length { .. }
             | Self::Hash { .. }
             | Self::Cut { .. }

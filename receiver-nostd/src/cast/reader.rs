@@ -21,7 +21,7 @@ const PIECE_LEN: usize = 64 << 10;
 /// What the caller should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// To go on; with more input, if none was consumed.
+    /// To go on; with more input, if nothing has moved.
     More,
     /// To judge [`Reader::manifest`], and [`Reader::accept`] it.
     Manifest,
@@ -36,6 +36,8 @@ pub enum Step {
 pub struct Taken {
     /// Bytes of input that were used up.
     pub consumed: usize,
+    /// Whether it got ahead, be it without input.
+    pub has_moved: bool,
     /// What to do next.
     pub step: Step,
 }
@@ -177,6 +179,7 @@ impl<'k> Reader<'k> {
     /// # Errors
     /// [`Error`]. The reader is of no use after that.
     pub fn take(&mut self, input: &[u8]) -> Result<Taken, Error> {
+        let before = (self.stage, self.current.number, self.current.filled);
         let mut consumed = 0;
         match self.stage {
             Stage::Preamble => {
@@ -203,7 +206,12 @@ impl<'k> Reader<'k> {
             Stage::Ended => Step::Ended,
             Stage::Preamble | Stage::Table | Stage::Chunk => Step::More,
         };
-        Ok(Taken { consumed, step })
+        let after = (self.stage, self.current.number, self.current.filled);
+        Ok(Taken {
+            consumed,
+            has_moved: consumed > 0 || after != before,
+            step,
+        })
     }
 
     /// The chunk that is [whole](Step::Chunk), until the next call of [`take`](Self::take).

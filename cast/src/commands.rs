@@ -1,0 +1,358 @@
+//! The commands about cast files: `pack`, `inspect`, `verify`, `unpack`, `keygen`.
+//!
+//! They are the first word on a command line of the sender or the receiver, whose own command lines
+//! are those of the stock programs and have no commands.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use ironcast_hosted::{ExitStatus, parse_size, report_failure};
+use ironcast_proto::cast::PublicKey;
+use tempfile::NamedTempFile;
+
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::inspect;
+use crate::keys::{SecretKey, read_public_key, write_key_pair};
+use crate::pack::{Settings, make_readable, pack};
+use crate::progress::Progress;
+use crate::read::Input;
+use crate::source::Source;
+use crate::unpack::unpack;
+use crate::verify::verify;
+
+/// Runs the command that a program's `arguments` name, from the program's own name on; `None` if
+/// they name none, and are for the program itself.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitStatus> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let word = arguments.get(1)?.to_str()?;
+    let command = <Line as CommandFactory>::command();
+    command
+        .get_subcommands()
+        .find(|one| one.get_name() == word)?;
+    let line = match Line::try_parse_from(&arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            // There is nobody to tell that nobody can be told.
+            let _ = error.print();
+            return Some(match error.use_stderr() {
+                true => ExitStatus::Usage,
+                false => ExitStatus::Success,
+            });
+        }
+    };
+    Some(line.command.run().unwrap_or_else(|error| {
+        report_failure(word, &error, &ironcast_hosted::JournalSettings::default());
+        ExitStatus::Failed
+    }))
+}
+
+#[derive(Parser, Debug)]
+#[command(disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Pack an image of a disk to a cast file
+    Pack(Pack),
+    /// Say what a cast file is
+    Inspect(Inspect),
+    /// Prove a cast file, and a disk or file that should have its image
+    Verify(Verify),
+    /// Write the image of a cast file to a disk or file
+    Unpack(Unpack),
+    /// Make a pair of keys to sign with and to trust, as minisign has them
+    Keygen(Keygen),
+}
+
+#[derive(Parser, Debug)]
+struct Pack {
+    /// The image: raw, a block device, compressed (gzip, xz, zstd), or of a virtual machine (qcow2,
+    /// vmdk, vhdx)
+    image: PathBuf,
+
+    /// The cast file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Write over a cast file that is there
+    #[arg(long)]
+    force: bool,
+
+    /// Sign with the secret key in this file; may be given again
+    #[arg(long, value_name = "KEY")]
+    sign: Vec<PathBuf>,
+
+    /// Name of the image, without blanks [default: that of its file, up to the first dot]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Version of the image
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    image_version: u64,
+
+    /// How chunks are stored: none, lz4, zstd, zstd:LEVEL
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    compress: Codec,
+
+    /// Size of a chunk: a power of two, 64k to 16M
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1M")]
+    chunk: usize,
+
+    /// Size of a sector of the disk: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value_t = 512)]
+    sector_size: u32,
+
+    /// When it was made, in seconds since 1970 [default: when the image was changed last]
+    #[arg(long, value_name = "SECONDS")]
+    created: Option<u64>,
+
+    /// From when on no receiver takes it, in seconds since 1970
+    #[arg(long, value_name = "SECONDS")]
+    expires: Option<u64>,
+
+    /// Where an image that is compressed or a virtual machine's is unpacked meanwhile [default: beside
+    /// the cast file]
+    #[arg(long, value_name = "FOLDER")]
+    scratch: Option<PathBuf>,
+}
+
+/// A cast file, and who may have signed it.
+#[derive(Parser, Debug)]
+struct Cast {
+    /// The cast file; - for stdin
+    file: PathBuf,
+
+    /// Trust the public key in this file, and only such keys; may be given again
+    #[arg(long, value_name = "KEY.pub")]
+    trust: Vec<PathBuf>,
+}
+
+#[derive(Parser, Debug)]
+struct Inspect {
+    #[command(flatten)]
+    cast: Cast,
+
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Parser, Debug)]
+struct Verify {
+    #[command(flatten)]
+    cast: Cast,
+
+    /// The disk or file
+    disk: Option<PathBuf>,
+}
+
+#[derive(Parser, Debug)]
+struct Unpack {
+    #[command(flatten)]
+    cast: Cast,
+
+    /// The disk or file; a file is made or written over
+    target: PathBuf,
+
+    /// What is done where the image has no use for the disk
+    #[arg(long, value_enum, default_value_t = Holes::Keep)]
+    holes: Holes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Holes {
+    /// What is there stays
+    Keep,
+    /// It becomes zeroes
+    Zero,
+}
+
+#[derive(Parser, Debug)]
+struct Keygen {
+    /// The secret key's file
+    #[arg(short, long, value_name = "FILE", default_value = "ironcast.key")]
+    secret: PathBuf,
+
+    /// The public key's file
+    #[arg(short, long, value_name = "FILE", default_value = "ironcast.pub")]
+    public: PathBuf,
+
+    /// Leave the secret key open to who can read its file, instead of asking for a password
+    #[arg(short = 'W', long)]
+    without_password: bool,
+}
+
+impl Command {
+    fn run(&self) -> Result<ExitStatus, Error> {
+        match self {
+            Self::Pack(command) => command.run(),
+            Self::Inspect(command) => command.run(),
+            Self::Verify(command) => command.run(),
+            Self::Unpack(command) => command.run(),
+            Self::Keygen(command) => command.run(),
+        }
+    }
+}
+
+impl Pack {
+    fn run(&self) -> Result<ExitStatus, Error> {
+        let writing = || Error::file("write", &self.output);
+        if self.output.exists() && !self.force {
+            let text = "it is there already; --force writes over it";
+            return Err(writing()(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                text,
+            )));
+        }
+        let keys: Result<Vec<SecretKey>, Error> = self
+            .sign
+            .iter()
+            .map(|path| SecretKey::read(path, None))
+            .collect();
+        let keys = keys?;
+        let folder = match self.output.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let source = Source::open(&self.image, self.scratch.as_deref().unwrap_or(folder))?;
+        let stem = self.image.file_name().unwrap_or_default().to_string_lossy();
+        let stem = stem.split('.').next().unwrap_or_default();
+        let settings = Settings {
+            name: self.name.as_deref().unwrap_or(stem),
+            version: self.image_version,
+            created: self.created.unwrap_or(source.created()),
+            expires: self.expires,
+            sector_size: self.sector_size,
+            chunk_size: u32::try_from(self.chunk).unwrap_or(u32::MAX),
+            codec: self.compress,
+            keys: &keys,
+        };
+        // Under its own name there is all of it or nothing.
+        let file = NamedTempFile::new_in(folder).map_err(writing())?;
+        let handle = file.reopen().map_err(writing())?;
+        let mut progress = Progress::new("packing", source.size());
+        let packed = pack(&source, (handle, &self.output), &settings, &mut |done| {
+            progress.tell(done);
+        })?;
+        progress.end();
+        make_readable(file.as_file()).map_err(writing())?;
+        file.persist(&self.output)
+            .map_err(|error| writing()(error.error))?;
+        say(&format!(
+            "{}: {} bytes of {}; {} of {} chunks are zeroes",
+            self.output.display(),
+            packed.written,
+            packed.size,
+            packed.zeroes,
+            packed.chunks
+        ));
+        Ok(ExitStatus::Success)
+    }
+}
+
+impl Cast {
+    fn keys(&self) -> Result<Vec<PublicKey>, Error> {
+        self.trust
+            .iter()
+            .map(|path| read_public_key(path))
+            .collect()
+    }
+
+    fn stream(&self) -> Result<Box<dyn Read>, Error> {
+        if self.file.as_os_str() == "-" {
+            return Ok(Box::new(io::stdin().lock()));
+        }
+        let file = File::open(&self.file).map_err(Error::file("read", &self.file))?;
+        Ok(Box::new(file))
+    }
+}
+
+impl Inspect {
+    fn run(&self) -> Result<ExitStatus, Error> {
+        let keys = self.cast.keys()?;
+        let input = Input::open(self.cast.stream()?, &self.cast.file, &keys)?;
+        let (manifest, signed) = input.manifest()?;
+        match self.json {
+            true => say(&inspect::json(&manifest, signed).to_string()),
+            false => say(inspect::words(&manifest, signed).trim_end()),
+        }
+        Ok(ExitStatus::Success)
+    }
+}
+
+impl Verify {
+    fn run(&self) -> Result<ExitStatus, Error> {
+        let keys = self.cast.keys()?;
+        let input = Input::open(self.cast.stream()?, &self.cast.file, &keys)?;
+        let (manifest, signed) = input.manifest()?;
+        let words = inspect::signature(signed);
+        let mut progress = Progress::new("verifying", manifest.size);
+        let verdict = verify(input, self.disk.as_deref(), &mut |done| progress.tell(done))?;
+        progress.end();
+        let what = self.disk.as_ref().unwrap_or(&self.cast.file).display();
+        if verdict.is_good() {
+            say(&format!(
+                "{what}: all {} chunks are right",
+                verdict.compared
+            ));
+            say(&format!("signed: {words}"));
+            return Ok(ExitStatus::Success);
+        }
+        for chunk in &verdict.wrong {
+            say(&format!("{what}: chunk {chunk} is wrong"));
+        }
+        let (wrong, all) = (verdict.wrong.len(), verdict.compared);
+        say(&format!("{what}: {wrong} of {all} chunks are wrong"));
+        Ok(ExitStatus::Failed)
+    }
+}
+
+impl Unpack {
+    fn run(&self) -> Result<ExitStatus, Error> {
+        let keys = self.cast.keys()?;
+        let input = Input::open(self.cast.stream()?, &self.cast.file, &keys)?;
+        let (manifest, _) = input.manifest()?;
+        let mut progress = Progress::new("unpacking", manifest.size);
+        let zero_holes = self.holes == Holes::Zero;
+        let done = unpack(input, &self.target, zero_holes, &mut |done| {
+            progress.tell(done)
+        })?;
+        progress.end();
+        say(&format!(
+            "{}: {} bytes of {}, {} of them written; signed: {}",
+            self.target.display(),
+            done.size,
+            done.name,
+            done.written,
+            inspect::signature(done.signed)
+        ));
+        Ok(ExitStatus::Success)
+    }
+}
+
+impl Keygen {
+    fn run(&self) -> Result<ExitStatus, Error> {
+        let password = self.without_password.then(String::new);
+        let key = write_key_pair(&self.secret, &self.public, password)?;
+        say(&format!(
+            "key {}: {} signs, and {} is for who is to trust it",
+            key.number,
+            self.secret.display(),
+            self.public.display()
+        ));
+        Ok(ExitStatus::Success)
+    }
+}
+
+/// Prints a line; whoever has closed stdout does not want it.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}

@@ -1,0 +1,136 @@
+//! Writes the image of a cast stream to a file or disk.
+//!
+//! Nothing is written before manifest and table are right, and of each chunk nothing before all of
+//! it is; so what a stream that breaks off leaves is the image's beginning.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
+use std::path::Path;
+
+use ironcast_proto::cast::{Kind, Signed};
+use ironcast_receiver_nostd::cast::Chunk;
+
+use crate::error::Error;
+use crate::read::Input;
+
+/// Zero bytes that are written at a time.
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+
+/// What was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Name of the image.
+    pub name: String,
+    /// Who has signed it.
+    pub signed: Signed,
+    /// Bytes of the image.
+    pub size: u64,
+    /// Bytes that were written.
+    pub written: u64,
+}
+
+/// Writes the image to `path`: to a disk that is there, or to a file that is made or written over.
+/// `zero_holes` fills holes with zeroes, which otherwise stay as they are on a disk. `progress` is
+/// told how many bytes of the image are done.
+///
+/// # Errors
+/// [`Error`]; above all [`Error::TooSmall`].
+pub fn unpack<R: Read>(
+    mut input: Input<'_, R>,
+    path: &Path,
+    zero_holes: bool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Unpacked, Error> {
+    let (manifest, signed) = input.manifest()?;
+    let (name, size, least) = (manifest.name.to_owned(), manifest.size, manifest.least_disk);
+    let target = Target::open(path, size, least)?;
+    let mut written = 0;
+    input.chunks(&mut |chunk| {
+        written += target
+            .write(chunk, zero_holes)
+            .map_err(Error::file("write", path))?;
+        progress(chunk.start + u64::from(chunk.len));
+        Ok(())
+    })?;
+    target.file.sync_all().map_err(Error::file("write", path))?;
+    Ok(Unpacked {
+        name,
+        signed,
+        size,
+        written,
+    })
+}
+
+/// Where the image goes.
+struct Target {
+    file: File,
+    /// Whether everything there reads as zero so far.
+    is_blank: bool,
+    /// Bytes of a disk.
+    capacity: Option<u64>,
+}
+
+impl Target {
+    fn open(path: &Path, size: u64, least: u64) -> Result<Self, Error> {
+        let writing = || Error::file("write", path);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(writing())?;
+        let is_disk = file
+            .metadata()
+            .map_err(writing())?
+            .file_type()
+            .is_block_device();
+        if !is_disk {
+            // Gives back what was there, and makes all of it a hole.
+            file.set_len(0).map_err(writing())?;
+            file.set_len(size).map_err(writing())?;
+            return Ok(Self {
+                file,
+                is_blank: true,
+                capacity: None,
+            });
+        }
+        let capacity = file.seek(SeekFrom::End(0)).map_err(writing())?;
+        if capacity < least {
+            return Err(Error::TooSmall {
+                path: path.to_owned(),
+                capacity,
+                least,
+            });
+        }
+        Ok(Self {
+            file,
+            is_blank: false,
+            capacity: Some(capacity),
+        })
+    }
+
+    /// Writes a chunk, as far as the disk goes; how many bytes that were.
+    fn write(&self, chunk: &Chunk<'_>, zero_holes: bool) -> std::io::Result<u64> {
+        let end = chunk.start + u64::from(chunk.len);
+        let end = self.capacity.map_or(end, |capacity| end.min(capacity));
+        // No more than the chunk's.
+        let len = end.saturating_sub(chunk.start) as usize;
+        let is_left_out = match chunk.kind {
+            Kind::Hole => self.is_blank || !zero_holes,
+            Kind::Zero => self.is_blank,
+            Kind::Plain | Kind::Lz4 | Kind::Zstd => false,
+        };
+        match chunk.bytes.get(..len) {
+            _ if is_left_out => return Ok(0),
+            Some(bytes) if !bytes.is_empty() => self.file.write_all_at(bytes, chunk.start)?,
+            _ => {
+                for start in (0..len).step_by(ZEROES.len()) {
+                    let piece = &ZEROES[..ZEROES.len().min(len - start)];
+                    self.file.write_all_at(piece, chunk.start + start as u64)?;
+                }
+            }
+        }
+        Ok(len as u64)
+    }
+}

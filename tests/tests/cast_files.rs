@@ -1,0 +1,201 @@
+//! Cast files by the command line: packed, looked into, proved, carried by stock programs, unpacked;
+//! and what is said of those that are not right.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use ironcast_tests::Kind::{Ours, Stock};
+use ironcast_tests::{Lab, LabError, Program, image};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes of the image: not a whole number of chunks.
+const LEN: u64 = (9 << 20) + 512;
+
+/// A folder with an image, half of it zeroes, and its cast file, signed.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Result<Self, LabError> {
+        let folder = Self(tempfile::tempdir().unwrap());
+        image::write_random(&folder.path("image.raw"), LEN / 2, 1)?;
+        let file = fs::File::options()
+            .write(true)
+            .open(folder.path("image.raw"));
+        file.unwrap().set_len(LEN).unwrap();
+        good(&folder.sender("keygen -W -s lab.key -p lab.pub"));
+        good(&folder.sender("keygen -W -s other.key -p other.pub"));
+        good(&folder.sender("pack image.raw -o image.cast --sign lab.key"));
+        Ok(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn sender(&self, words: &str) -> Output {
+        self.run(Program::sender(Ours).unwrap().path(), words)
+    }
+
+    fn receiver(&self, words: &str) -> Output {
+        self.run(Program::receiver(Ours).unwrap().path(), words)
+    }
+
+    fn run(&self, program: &Path, words: &str) -> Output {
+        let mut command = Command::new(program);
+        command.args(words.split(' ')).current_dir(self.0.path());
+        command.output().unwrap()
+    }
+}
+
+fn good(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn bad(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    errors + &String::from_utf8_lossy(&output.stdout)
+}
+
+#[test]
+fn p1_stock_programs_carry_a_cast_file_and_what_unpacks_it_proves_it() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    let lab = Lab::new()?;
+    let server = lab.host("10.77.0.1")?;
+    let unpack = Program::receiver(Ours)?;
+    let mut receivers = Vec::new();
+    for (number, kind) in [Stock, Stock, Ours].into_iter().enumerate() {
+        let host = lab.host(&format!("10.77.0.{}", number + 2))?;
+        let target = folder.path(&format!("out{number}"));
+        let pipe = format!(
+            "{} unpack --trust {} - {}",
+            unpack.path().display(),
+            folder.path("lab.pub").display(),
+            target.display()
+        );
+        let receiver = Program::receiver(kind)?.args(&["--pipe", &pipe]);
+        let name = format!("receiver{number}");
+        receivers.push((receiver.start(&host, &name, folder.0.path())?, target, host));
+    }
+    let sender = Program::sender(Stock)?.file(&folder.path("image.cast"));
+    let sender = sender.args(&["--min-receivers", "3"]);
+    let mut sender = sender.start(&server, "sender", folder.0.path())?;
+    sender.wait_success(LIMIT)?;
+    for (receiver, target, _) in &mut receivers {
+        receiver.wait_success(LIMIT)?;
+        image::demand_equal(&folder.path("image.raw"), target)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cast_file_says_what_it_is() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    let words = good(&folder.sender("inspect image.cast --trust lab.pub"));
+    for word in [
+        "image",
+        &LEN.to_string(),
+        "10 of 1048576",
+        "zstd",
+        "by the trusted key",
+    ] {
+        assert!(words.contains(word), "{word} is not in {words}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&good(&folder.receiver("inspect --json image.cast"))).unwrap();
+    assert_eq!(json["size"], LEN);
+    assert_eq!(json["signed_by"], serde_json::Value::Null);
+    Ok(())
+}
+
+#[test]
+fn a_disk_is_proved_by_its_cast_file_and_wrong_chunks_are_named() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    let words = good(&folder.sender("verify image.cast image.raw --trust lab.pub"));
+    assert!(words.contains("all 10 chunks are right"), "{words}");
+    let mut bytes = fs::read(folder.path("image.raw")).unwrap();
+    // One in the data, one in the zeroes.
+    bytes[3 << 20] ^= 1;
+    bytes[8 << 20] ^= 1;
+    fs::write(folder.path("other"), &bytes).unwrap();
+    let words = bad(&folder.receiver("verify image.cast other"));
+    for word in ["chunk 3 is wrong", "chunk 8 is wrong", "2 of 10"] {
+        assert!(words.contains(word), "{word} is not in {words}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_right_is_refused_with_its_reason_and_nothing_of_it_is_written()
+-> Result<(), LabError> {
+    let folder = Folder::new()?;
+    let cast = fs::read(folder.path("image.cast")).unwrap();
+    fs::write(folder.path("cut"), &cast[..cast.len() - 1]).unwrap();
+    fs::write(folder.path("head"), &cast[..100]).unwrap();
+    fs::write(folder.path("more"), [&cast[..], b"more"].concat()).unwrap();
+    let mut changed = cast.clone();
+    changed[20] ^= 1;
+    fs::write(folder.path("changed"), &changed).unwrap();
+    for (words, reason, is_written) in [
+        ("unpack image.raw out", "no cast stream", false),
+        ("unpack nothing out", "No such file", false),
+        ("unpack head out", "ends before its first chunk", false),
+        (
+            "unpack --trust other.pub image.cast out",
+            "a key that is trusted here",
+            false,
+        ),
+        (
+            "unpack --trust lab.pub changed out",
+            "changed after it was signed",
+            false,
+        ),
+        (
+            "unpack --trust image.raw image.cast out",
+            "is no public key",
+            false,
+        ),
+        ("unpack cut out", "ends before or in chunk 4", true),
+        ("unpack more out", "follows its last chunk", true),
+    ] {
+        let errors = bad(&folder.receiver(words));
+        assert!(errors.contains(reason), "{words}: {errors}");
+        assert_eq!(folder.path("out").exists(), is_written, "{words}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_packed_by_halves_or_over_something_else() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    fs::write(folder.path("odd"), [1; 513]).unwrap();
+    fs::write(folder.path("empty"), []).unwrap();
+    for (words, reason) in [
+        ("pack image.raw -o image.cast", "--force"),
+        ("pack odd -o new", "--sector-size"),
+        ("pack empty -o new", "empty is empty"),
+        ("pack nothing -o new", "No such file"),
+        ("pack image.raw -o new --sign lab.pub", "lab.pub"),
+        ("pack image.raw -o new --chunk 1000", "key 8"),
+        ("pack image.raw -o no/where", "No such file"),
+        ("keygen -W -s lab.key -p lab.pub", "never written over"),
+    ] {
+        let errors = bad(&folder.sender(words));
+        assert!(errors.contains(reason), "{words}: {errors}");
+        assert!(!folder.path("new").exists(), "{words}");
+    }
+    let usage = folder.sender("pack image.raw -o new --compress bzip2");
+    assert_eq!(usage.status.code(), Some(2));
+    let before = fs::read(folder.path("image.cast")).unwrap();
+    good(&folder.sender("pack image.raw -o image.cast --force --sign lab.key"));
+    assert!(fs::read(folder.path("image.cast")).unwrap() == before);
+    Ok(())
+}
