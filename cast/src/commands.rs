@@ -118,8 +118,8 @@ struct Pack {
     #[arg(long, value_name = "SECONDS")]
     expires: Option<u64>,
 
-    /// Where an image that is compressed or a virtual machine's is unpacked meanwhile [default: beside
-    /// the cast file]
+    /// Where an image that is compressed or a virtual machine's is unpacked meanwhile [default:
+    /// beside the cast file]
     #[arg(long, value_name = "FOLDER")]
     scratch: Option<PathBuf>,
 }

@@ -101,7 +101,8 @@ impl fmt::Display for Error {
                 least,
             } => write!(
                 f,
-                "the image needs a disk of {least} bytes, and {} has {capacity}; nothing was written",
+                "the image needs a disk of {least} bytes, and {} has {capacity}; nothing was \
+                 written",
                 path.display()
             ),
             Self::PublicKey(path) => write!(

@@ -1,7 +1,7 @@
 //! Keys, in minisign's files: so that they can be made, kept and used by that too.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -14,6 +14,9 @@ use crate::error::Error;
 /// Bytes of a secret key before its number: what kind of key it is, how it is encrypted, and with
 /// what.
 const BEFORE_NUMBER: usize = 2 + 2 + 2 + 32 + 8 + 8;
+
+/// The most bytes of a key file that are read.
+const LONGEST: u64 = 4096;
 
 /// A key that images are signed with.
 pub struct SecretKey {
@@ -36,7 +39,7 @@ impl SecretKey {
     /// # Errors
     /// [`Error::File`], [`Error::Key`].
     pub fn read(path: &Path, password: Option<String>) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        let text = read_text(path)?;
         let key = |source| Error::Key {
             path: path.to_owned(),
             source,
@@ -130,12 +133,21 @@ fn write_new(path: &Path, mode: u32, text: &[u8]) -> Result<(), Error> {
         .map_err(Error::file("write", path))
 }
 
+/// The beginning of a file, in which all of a key is; of what is no text, something that is no key.
+fn read_text(path: &Path) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LONGEST).read_to_end(&mut bytes))
+        .map_err(Error::file("read", path))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Reads a public key file.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::PublicKey`].
 pub fn read_public_key(path: &Path) -> Result<PublicKey, Error> {
-    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let text = read_text(path)?;
     let key = minisign::PublicKeyBox::from_string(&text)
         .and_then(minisign::PublicKeyBox::into_public_key);
     let key = key.map_err(|_| Error::PublicKey(path.to_owned()))?;

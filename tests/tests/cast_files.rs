@@ -1,5 +1,5 @@
-//! Cast files by the command line: packed, looked into, proved, carried by stock programs, unpacked;
-//! and what is said of those that are not right.
+//! Cast files by the command line: packed, looked into, proved, carried by stock programs,
+//! unpacked; and what is said of those that are not right.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -85,6 +85,9 @@ impl<'k, M: AsRef<[u8]> + AsMut<[u8]>> Preamble<'k, M> {
                 others: self.checked,
             });
         }
+        if self.is_complete() {
+            self.decode()?;
+        }
         Ok(bytes.len() - rest.len())
     }
 
@@ -96,12 +99,10 @@ impl<'k, M: AsRef<[u8]> + AsMut<[u8]>> Preamble<'k, M> {
         if self.filled < len {
             return Ok(taken);
         }
-        match (self.len, self.memory.as_ref().first_chunk()) {
-            (None, Some(head)) => {
-                let head = Head::decode(head)?;
-                self.len = Some(HEAD_LEN + head.manifest_len as usize);
-            }
-            _ => drop(self.decode()?),
+        // The manifest is read when it is known to be genuine.
+        if let (None, Some(head)) = (self.len, self.memory.as_ref().first_chunk()) {
+            let head = Head::decode(head)?;
+            self.len = Some(HEAD_LEN + head.manifest_len as usize);
         }
         Ok(taken)
     }
