@@ -19,6 +19,7 @@ pub const FILLED_IN: &str = "…";
 /// The folders with the programs' sources.
 const SOURCES: &[&str] = &[
     "boot/src",
+    "cast/src",
     "hosted/src",
     "proto/src",
     "receiver-nostd/src",
