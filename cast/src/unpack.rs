@@ -44,16 +44,23 @@ pub fn unpack<R: Read>(
 ) -> Result<Unpacked, Error> {
     let (manifest, signed) = input.manifest()?;
     let (name, size, least) = (manifest.name.to_owned(), manifest.size, manifest.least_disk);
-    let target = Target::open(path, size, least)?;
-    let mut written = 0;
+    let (mut opened, mut written) = (None, 0);
     input.chunks(&mut |chunk| {
+        // Only now is it known that there is an image for it.
+        let target = match opened.take() {
+            Some(target) => target,
+            None => Target::open(path, size, least)?,
+        };
+        let target = opened.insert(target);
         written += target
             .write(chunk, zero_holes)
             .map_err(Error::file("write", path))?;
         progress(chunk.start + u64::from(chunk.len));
         Ok(())
     })?;
-    target.file.sync_all().map_err(Error::file("write", path))?;
+    // There is a chunk of every image.
+    let flushed = opened.map_or(Ok(()), |target| target.file.sync_all());
+    flushed.map_err(Error::file("write", path))?;
     Ok(Unpacked {
         name,
         signed,

@@ -144,6 +144,9 @@ fn what_is_not_right_is_refused_with_its_reason_and_nothing_of_it_is_written()
     let mut changed = cast.clone();
     changed[20] ^= 1;
     fs::write(folder.path("changed"), &changed).unwrap();
+    let mut table = cast.clone();
+    table[380] ^= 1;
+    fs::write(folder.path("table"), &table).unwrap();
     for (words, reason, is_written) in [
         ("unpack image.raw out", "no cast stream", false),
         ("unpack nothing out", "No such file", false),
@@ -163,6 +166,7 @@ fn what_is_not_right_is_refused_with_its_reason_and_nothing_of_it_is_written()
             "is no public key",
             false,
         ),
+        ("unpack table out", "its table of chunks", false),
         ("unpack cut out", "ends before or in chunk 4", true),
         ("unpack more out", "follows its last chunk", true),
     ] {
