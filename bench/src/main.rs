@@ -20,7 +20,6 @@ mod senders;
 mod table;
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -39,17 +38,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The folder, which is made if need be.
-fn ready(folder: &Path) -> Result<&Path> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
-}
-
 /// Runs the parts that are asked for, and writes each one's page when it is done.
 fn run(options: &Options) -> Result<()> {
     // Not only when everything has been measured.
-    tempfile::tempfile_in(ready(&options.output)?)
-        .with_context(|| format!("cannot write to {}", options.output.display()))?;
+    let output = &options.output;
+    fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    tempfile::tempfile_in(output)
+        .with_context(|| format!("cannot write to {}", output.display()))?;
     let computer = computer::describe();
     let publish = |page: &Page| {
         println!("{}", page.markdown(&computer));

@@ -4,20 +4,20 @@
 //! are those of the stock programs and have no commands.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use ironcast_hosted::{ExitStatus, parse_size, report_failure};
 use ironcast_proto::cast::PublicKey;
-use tempfile::NamedTempFile;
 
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::inspect;
 use crate::keys::{SecretKey, read_public_key, write_key_pair};
-use crate::pack::{Settings, make_readable, pack};
+use crate::pack::{Settings, pack};
 use crate::progress::Progress;
 use crate::read::Input;
 use crate::source::Source;
@@ -236,14 +236,16 @@ impl Pack {
             keys: &keys,
         };
         // Under its own name there is all of it or nothing.
-        let file = NamedTempFile::new_in(folder).map_err(writing())?;
+        let mut builder = tempfile::Builder::new();
+        // Like any new file, and not only for its owner.
+        let builder = builder.permissions(Permissions::from_mode(0o666));
+        let file = builder.tempfile_in(folder).map_err(writing())?;
         let handle = file.reopen().map_err(writing())?;
         let mut progress = Progress::new("packing", source.size());
         let packed = pack(&source, (handle, &self.output), &settings, &mut |done| {
             progress.tell(done);
         })?;
         progress.end();
-        make_readable(file.as_file()).map_err(writing())?;
         file.persist(&self.output)
             .map_err(|error| writing()(error.error))?;
         say(&format!(
@@ -266,19 +268,20 @@ impl Cast {
             .collect()
     }
 
-    fn stream(&self) -> Result<Box<dyn Read>, Error> {
-        if self.file.as_os_str() == "-" {
-            return Ok(Box::new(io::stdin().lock()));
-        }
-        let file = File::open(&self.file).map_err(Error::file("read", &self.file))?;
-        Ok(Box::new(file))
+    /// Reads it up to its manifest.
+    fn open<'k>(&self, keys: &'k [PublicKey]) -> Result<Input<'k, Box<dyn Read>>, Error> {
+        let stream: Box<dyn Read> = match self.file.as_os_str() == "-" {
+            true => Box::new(io::stdin().lock()),
+            false => Box::new(File::open(&self.file).map_err(Error::file("read", &self.file))?),
+        };
+        Input::open(stream, &self.file, keys)
     }
 }
 
 impl Inspect {
     fn run(&self) -> Result<ExitStatus, Error> {
         let keys = self.cast.keys()?;
-        let input = Input::open(self.cast.stream()?, &self.cast.file, &keys)?;
+        let input = self.cast.open(&keys)?;
         let (manifest, signed) = input.manifest()?;
         match self.json {
             true => say(&inspect::json(&manifest, signed).to_string()),
@@ -291,7 +294,7 @@ impl Inspect {
 impl Verify {
     fn run(&self) -> Result<ExitStatus, Error> {
         let keys = self.cast.keys()?;
-        let input = Input::open(self.cast.stream()?, &self.cast.file, &keys)?;
+        let input = self.cast.open(&keys)?;
         let (manifest, signed) = input.manifest()?;
         let words = inspect::signature(signed);
         let mut progress = Progress::new("verifying", manifest.size);
@@ -318,7 +321,7 @@ impl Verify {
 impl Unpack {
     fn run(&self) -> Result<ExitStatus, Error> {
         let keys = self.cast.keys()?;
-        let input = Input::open(self.cast.stream()?, &self.cast.file, &keys)?;
+        let input = self.cast.open(&keys)?;
         let (manifest, _) = input.manifest()?;
         let mut progress = Progress::new("unpacking", manifest.size);
         let zero_holes = self.holes == Holes::Zero;

@@ -29,7 +29,8 @@ pub fn words(manifest: &Manifest<'_>, signed: Signed) -> String {
         "chunks",
         format!("{} of {} bytes", chunks.count(), chunks.size()),
     );
-    line("needs", needs(manifest).join(", "));
+    let names: Vec<&str> = manifest.features.names().collect();
+    line("needs", names.join(", "));
     line("root", hex(&manifest.root));
     line("signed", signature(signed));
     for partition in manifest.partitions.unwrap_or_default().lines() {
@@ -57,7 +58,7 @@ pub fn json(manifest: &Manifest<'_>, signed: Signed) -> Value {
         "least_disk": manifest.least_disk,
         "chunk_size": manifest.chunk_size,
         "chunks": manifest.chunks().count(),
-        "features": needs(manifest),
+        "features": manifest.features.names().collect::<Vec<_>>(),
         "root": hex(&manifest.root),
         "signed_by": signed,
         "partitions": manifest.partitions,
@@ -74,17 +75,6 @@ pub fn signature(signed: Signed) -> String {
             format!("{signatures} times, not checked; --trust KEY.pub checks")
         }
     }
-}
-
-fn needs(manifest: &Manifest<'_>) -> Vec<&'static str> {
-    let features = manifest.features;
-    let all = [
-        (features.holes, "holes"),
-        (features.lz4, "lz4"),
-        (features.zstd, "zstd"),
-    ];
-    let there = all.into_iter().filter(|(is_there, _)| *is_there);
-    there.map(|(_, name)| name).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::thread;
 
 use ironcast_proto::cast::{
-    Chunks, ENTRY_LEN, Entry, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN,
-    STORED_HASH_LEN, TableMaker,
+    Chunks, Entry, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN,
+    STORED_HASH_LEN, TableMaker, hash_of_zeroes,
 };
 
 use crate::codec::{Codec, Encoder};
@@ -73,8 +73,8 @@ pub fn pack(
     let writing = || Error::file("write", name);
     let blank = TableMaker::default();
     let head_len = front(source, settings, &blank)?.len() as u64;
-    let chunks = chunks(source, settings)?;
-    let table_len = chunks.count() * ENTRY_LEN as u64;
+    let manifest = manifest(source, settings, &blank)?;
+    let (chunks, table_len) = (manifest.chunks(), manifest.table_len());
     let mut writer = BufWriter::new(output);
     let start = SeekFrom::Start(head_len + table_len);
     writer.seek(start).map_err(writing())?;
@@ -104,14 +104,6 @@ pub fn pack(
     })
 }
 
-/// Gives a file that was made for its owner only the rights that new files have.
-pub(crate) fn make_readable(file: &File) -> std::io::Result<()> {
-    let mask = rustix::process::umask(rustix::fs::Mode::empty());
-    rustix::process::umask(mask);
-    let mode = rustix::fs::Mode::from_raw_mode(0o666) - mask;
-    Ok(rustix::fs::fchmod(file, mode)?)
-}
-
 /// A chunk as it is to be written.
 struct Stored {
     entry: Entry,
@@ -129,14 +121,20 @@ fn in_order(
 ) -> Result<(), Error> {
     let workers = thread::available_parallelism().map_or(1, |count| count.get());
     let order = Order::new(chunks.count(), workers);
+    // Most chunks of many images are whole ones of zeroes.
+    let zeroes = hash_of_zeroes(chunks.size());
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 let mut encoder = Encoder::new(codec);
                 while let Some(number) = order.next() {
-                    let start = chunks.start(number);
-                    let range = start..start + u64::from(chunks.len(number));
-                    order.done(number, stored(source, range, &mut encoder));
+                    let (start, len) = (chunks.start(number), chunks.len(number));
+                    let range = start..start + u64::from(len);
+                    let zero_hash = || match len == chunks.size() {
+                        true => zeroes,
+                        false => hash_of_zeroes(len),
+                    };
+                    order.done(number, stored(source, range, zero_hash, &mut encoder));
                 }
             });
         }
@@ -150,19 +148,17 @@ fn in_order(
 fn stored(
     source: &Source,
     range: Range<u64>,
+    zero_hash: impl FnOnce() -> [u8; 32],
     encoder: &mut std::io::Result<Encoder>,
 ) -> Result<Stored, Error> {
     let end = range.end;
-    // A chunk's length.
-    let len = (range.end - range.start) as usize;
     let bytes = match source.has_data(&range) {
         true => source.read(&range)?,
         false => Vec::new(),
     };
     if is_zero(&bytes) {
-        let hash = hash_of_zeroes(len);
         return Ok(Stored {
-            entry: entry(Kind::Zero, hash, &[]),
+            entry: entry(Kind::Zero, zero_hash(), &[]),
             bytes: Vec::new(),
             end,
         });
@@ -175,10 +171,6 @@ fn stored(
     let (kind, bytes) = encoded.map_err(Error::file("compress", source.path()))?;
     let entry = entry(kind, hash, &bytes);
     Ok(Stored { entry, bytes, end })
-}
-
-fn hash_of_zeroes(len: usize) -> [u8; 32] {
-    *blake3::hash(&vec![0; len]).as_bytes()
 }
 
 fn entry(kind: Kind, hash: [u8; 32], stored: &[u8]) -> Entry {
@@ -194,10 +186,6 @@ fn entry(kind: Kind, hash: [u8; 32], stored: &[u8]) -> Entry {
         hash,
         stored_hash,
     }
-}
-
-fn chunks(source: &Source, settings: &Settings<'_>) -> Result<Chunks, Error> {
-    Ok(manifest(source, settings, &TableMaker::default())?.chunks())
 }
 
 /// The manifest of an image whose table came to this.

@@ -53,12 +53,6 @@ impl<'k, R: Read> Input<'k, R> {
         self.reader.manifest().ok_or_else(magic)
     }
 
-    /// The reader, such as for its table.
-    #[must_use]
-    pub fn reader(&self) -> &Reader<'k> {
-        &self.reader
-    }
-
     /// Reads the table and all chunks, and gives each, proved, to `take`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use ironcast_receiver_nostd::cast::Chunk;
 
 use crate::error::Error;
 use crate::read::Input;
+use crate::source::is_zero;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ fn is_there(file: &File, chunk: &Chunk<'_>, memory: &mut Vec<u8>) -> std::io::Re
         result => result?,
     }
     Ok(match chunk.kind {
-        Kind::Zero => memory.iter().all(|&byte| byte == 0),
+        Kind::Zero => is_zero(memory),
         _ => memory == chunk.bytes,
     })
 }

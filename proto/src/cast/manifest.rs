@@ -56,7 +56,7 @@ pub struct Features {
 
 impl Features {
     /// Their names, in the order in which they are written.
-    fn names(self) -> impl Iterator<Item = &'static str> + Clone {
+    pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         let all = [
             (self.holes, "holes"),
             (self.lz4, "lz4"),

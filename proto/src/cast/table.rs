@@ -247,6 +247,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Table<M> {
         Ok(())
     }
 
+    /// How the image is cut into chunks.
+    #[must_use]
+    pub fn chunks(&self) -> Chunks {
+        self.image.chunks
+    }
+
     /// Whether all of it is there, and right.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -268,7 +274,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Table<M> {
 }
 
 /// BLAKE3 of `len` zero bytes.
-fn hash_of_zeroes(len: u32) -> [u8; 32] {
+#[must_use]
+pub fn hash_of_zeroes(len: u32) -> [u8; 32] {
     const PIECE: [u8; 4096] = [0; 4096];
     let mut hasher = Hasher::new();
     let mut left = len as usize;

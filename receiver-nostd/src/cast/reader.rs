@@ -249,11 +249,12 @@ impl<'k> Reader<'k> {
 
     /// Begins a chunk, if there is one of this number.
     fn begin(&mut self, number: u64) {
-        let manifest = self.preamble.manifest();
-        let entry = self.table.as_ref().and_then(|table| table.entry(number));
-        self.stage = match (manifest, entry) {
-            (Some((manifest, _)), Some(entry)) => {
-                let chunks = manifest.chunks();
+        let found = self.table.as_ref().and_then(|table| {
+            let entry = table.entry(number)?;
+            Some((table.chunks(), entry))
+        });
+        self.stage = match found {
+            Some((chunks, entry)) => {
                 let (start, len) = (chunks.start(number), chunks.len(number));
                 self.current = Current::new(number, start, len, entry);
                 match entry.kind {
@@ -261,7 +262,7 @@ impl<'k> Reader<'k> {
                     Kind::Plain | Kind::Lz4 | Kind::Zstd => Stage::Chunk,
                 }
             }
-            _ => Stage::Ended,
+            None => Stage::Ended,
         };
     }
 
