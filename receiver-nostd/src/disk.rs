@@ -66,6 +66,17 @@ pub trait Disk: Write + Seek {
         self.flush().map(|()| true)
     }
 
+    /// Has `len` bytes from `offset` on read as zero, without being written them one by one: false
+    /// if there is no such way, and nothing was done. Where the disk is written next stays as it
+    /// is. Only asked for bytes behind all that were written so far. Default: there is none.
+    ///
+    /// # Errors
+    /// As those of `write`.
+    fn write_zeroes(&mut self, offset: u64, len: u64) -> Result<bool, Self::Error> {
+        let _ = (offset, len);
+        Ok(false)
+    }
+
     /// Whether nothing that is written is kept. Then a transfer never ends well: when all has been
     /// received, the sender is told that this receiver leaves, and not that it has the image.
     /// Default: no.
@@ -119,6 +130,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn poll_flush(&mut self) -> Result<bool, Self::Error> {
         (**self).poll_flush()
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len: u64) -> Result<bool, Self::Error> {
+        (**self).write_zeroes(offset, len)
     }
 
     fn is_dry_run(&self) -> bool {

@@ -22,6 +22,7 @@
 extern crate alloc;
 
 pub mod boot_url;
+pub mod calendar;
 #[cfg(feature = "alloc")]
 pub mod cast;
 pub mod contents;

@@ -8,11 +8,12 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
+use ironcast_proto::cast::MAX_NAME_LEN;
 use smoltcp::wire::EthernetAddress;
 
 pub use crate::disk_choice::{Conditions, DiskChoice, DiskKind};
 use crate::engine::Decompress;
-pub use crate::engine::{Gpt, OnFailure};
+pub use crate::engine::{Gpt, Holes, OnFailure, Zeroes};
 pub use crate::first_boot::SeedFile;
 pub use crate::job::JobName;
 
@@ -37,6 +38,18 @@ pub struct Settings<'a> {
     /// `decompress=`: what is done with a compressed image. Default: it is told by its first bytes,
     /// and decompressed.
     pub decompress: Decompress,
+    /// `image=`: the name of the image that is wanted, so that no other stream is taken. Default: any
+    /// image, and raw streams.
+    pub image: Option<ImageName<'a>>,
+    /// `image-min-version=`: the least version of it. Default: any, and raw streams.
+    pub image_min_version: Option<u64>,
+    /// `zero=`: what is done with the zeroes of a cast stream. Default: they are written.
+    pub zero: Zeroes,
+    /// `holes=`: what is done with the holes of a cast stream. Default: what is there stays.
+    pub holes: Holes,
+    /// `delta=`: whether chunks of a cast stream that the disk has are not written again. Default
+    /// no.
+    pub delta: bool,
     /// `confirm=`: whether a person must agree before the disk is overwritten. Default: no.
     pub confirm: Confirm,
     /// `dry-run=`: whether everything is done but to write. Default: no.
@@ -72,6 +85,11 @@ impl Default for Settings<'_> {
             nic: None,
             late_join: false,
             decompress: Decompress::Auto,
+            image: None,
+            image_min_version: None,
+            zero: Zeroes::default(),
+            holes: Holes::default(),
+            delta: false,
             confirm: Confirm::No,
             dry_run: false,
             verify: true,
@@ -109,6 +127,12 @@ impl<'a> Settings<'a> {
                 settings.gpt == Gpt::Keep,
                 "guid=new",
                 settings.guid == Guid::New,
+            ),
+            (
+                "image= or image-min-version=",
+                settings.image.is_some() || settings.image_min_version.is_some(),
+                "decompress=, which lets no cast stream be unpacked",
+                !matches!(settings.decompress, Decompress::Auto | Decompress::Cast),
             ),
             // What comes late has not all of the image.
             (
@@ -155,47 +179,41 @@ impl<'a> Settings<'a> {
             Key::Nic => self.nic = Some(ethernet_address(value)?),
             Key::LateJoin => self.late_join = yes_or_no(value)?,
             Key::Decompress => self.decompress = Decompress::from_word(value)?,
+            Key::Image => self.image = Some(ImageName::parse(value)?),
+            Key::ImageMinVersion => self.image_min_version = Some(number(value)?),
+            Key::Zero => {
+                self.zero = one_of(value, [("write", Zeroes::Write), ("skip", Zeroes::Skip)])?
+            }
+            Key::Holes => {
+                self.holes = one_of(value, [("keep", Holes::Keep), ("zero", Holes::Zero)])?
+            }
+            Key::Delta => self.delta = yes_or_no(value)?,
             Key::Verify => self.verify = yes_or_no(value)?,
-            Key::Gpt => {
-                self.gpt = match value {
-                    "move" => Gpt::Move,
-                    "keep" => Gpt::Keep,
-                    _ => return None,
-                }
-            }
-            Key::Guid => {
-                self.guid = match value {
-                    "keep" => Guid::Keep,
-                    "new" => Guid::New,
-                    _ => return None,
-                }
-            }
+            Key::Gpt => self.gpt = one_of(value, [("move", Gpt::Move), ("keep", Gpt::Keep)])?,
+            Key::Guid => self.guid = one_of(value, [("keep", Guid::Keep), ("new", Guid::New)])?,
             Key::OnFailure => {
-                self.on_failure = match value {
-                    "clear" => OnFailure::Clear,
-                    "keep" => OnFailure::Keep,
-                    _ => return None,
-                }
+                self.on_failure = one_of(
+                    value,
+                    [("clear", OnFailure::Clear), ("keep", OnFailure::Keep)],
+                )?
             }
             Key::Confirm => {
-                self.confirm = match value {
-                    "ask" => Confirm::Ask,
-                    "no" => Confirm::No,
-                    _ => return None,
-                }
+                self.confirm = one_of(value, [("ask", Confirm::Ask), ("no", Confirm::No)])?
             }
             Key::DryRun => self.dry_run = yes_or_no(value)?,
             Key::Job => self.job = Some(JobName::parse(value)?),
             Key::Seed => self.seed = Some(SeedFile::parse(value)?),
             Key::Stats => self.stats = yes_or_no(value)?,
             Key::Then => {
-                self.then = match value {
-                    "reboot" => Then::Reboot,
-                    "poweroff" => Then::PowerOff,
-                    "boot" => Then::Boot,
-                    "wait" => Then::Wait,
-                    _ => return None,
-                }
+                self.then = one_of(
+                    value,
+                    [
+                        ("reboot", Then::Reboot),
+                        ("poweroff", Then::PowerOff),
+                        ("boot", Then::Boot),
+                        ("wait", Then::Wait),
+                    ],
+                )?
             }
         }
         Some(())
@@ -211,6 +229,11 @@ enum Key {
     Nic,
     LateJoin,
     Decompress,
+    Image,
+    ImageMinVersion,
+    Zero,
+    Holes,
+    Delta,
     Confirm,
     DryRun,
     Verify,
@@ -224,7 +247,7 @@ enum Key {
 }
 
 /// Each key, its name, and what it allows.
-const KEYS: [(Key, &str, &str); 17] = [
+const KEYS: [(Key, &str, &str); 22] = [
     (
         Key::Disk,
         "disk",
@@ -247,8 +270,17 @@ const KEYS: [(Key, &str, &str); 17] = [
     (
         Key::Decompress,
         "decompress",
-        "auto, none, gzip, lzop, lz4 or zstd",
+        "auto, none, cast, gzip, lzop, lz4 or zstd",
     ),
+    (
+        Key::Image,
+        "image",
+        "the name of an image, of up to 128 bytes",
+    ),
+    (Key::ImageMinVersion, "image-min-version", "a number"),
+    (Key::Zero, "zero", "write or skip"),
+    (Key::Holes, "holes", "keep or zero"),
+    (Key::Delta, "delta", "yes or no"),
     (Key::Confirm, "confirm", "ask or no"),
     (Key::DryRun, "dry-run", "yes or no"),
     (Key::Verify, "verify", "yes or no"),
@@ -283,11 +315,13 @@ fn words_of_line(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn yes_or_no(value: &str) -> Option<bool> {
-    match value {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    }
+    one_of(value, [("yes", true), ("no", false)])
+}
+
+/// What a word means, of so many.
+fn one_of<T: Copy, const N: usize>(word: &str, meanings: [(&str, T); N]) -> Option<T> {
+    let mut meanings = meanings.into_iter();
+    meanings.find_map(|(name, meaning)| (name == word).then_some(meaning))
 }
 
 /// A number in plain digits; `parse` alone takes a sign too.
@@ -303,6 +337,24 @@ fn ethernet_address(value: &str) -> Option<EthernetAddress> {
     (value.len() == LENGTH)
         .then(|| value.parse().ok())
         .flatten()
+}
+
+/// A name that an image can have (docs/cast-format.md, 3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageName<'a>(&'a str);
+
+impl<'a> ImageName<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let is_plain = !name.chars().any(char::is_control);
+        let is_name = is_plain && (1..=MAX_NAME_LEN).contains(&name.len());
+        is_name.then_some(Self(name))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
 }
 
 /// Where this machine's IPv4 address comes from.
@@ -497,7 +549,6 @@ mod tests {
     use std::string::ToString;
 
     use super::*;
-    use crate::decode::Compression;
 
     fn parsed(text: &str) -> Result<Settings<'_>, Error<'_>> {
         let mut settings = Settings::default();
@@ -522,7 +573,8 @@ mod tests {
         let settings = parsed(
             "disk=nvme1 portbase=9002 rdv=239.1.2.3 ip=10.0.0.7/24,10.0.0.1 confirm=ask \
              nic=52-54-00-AB-cd-EF \
-             late-join=yes decompress=zstd dry-run=yes verify=no gpt=move guid=new \
+             late-join=yes decompress=cast dry-run=yes verify=no gpt=move guid=new \
+             image=lab image-min-version=3 zero=skip holes=zero delta=yes \
              on-failure=keep stats=yes then=poweroff",
         );
         let expected = Settings {
@@ -539,7 +591,12 @@ mod tests {
             },
             nic: Some(EthernetAddress([0x52, 0x54, 0x00, 0xab, 0xcd, 0xef])),
             late_join: true,
-            decompress: Decompress::Only(Compression::Zstd),
+            decompress: Decompress::Cast,
+            image: ImageName::parse("lab"),
+            image_min_version: Some(3),
+            zero: Zeroes::Skip,
+            holes: Holes::Zero,
+            delta: true,
             confirm: Confirm::Ask,
             dry_run: true,
             verify: false,

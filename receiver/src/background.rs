@@ -9,7 +9,7 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
-use embedded_io::{ErrorType, Seek, SeekFrom, Write};
+use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 use ironcast_hosted::Waker;
 use ironcast_receiver_nostd::Disk;
 
@@ -17,6 +17,8 @@ use ironcast_receiver_nostd::Disk;
 #[derive(Debug)]
 pub struct Background {
     capacity: Option<u64>,
+    sector_size: Option<u32>,
+    is_readable: bool,
     jobs: Sender<Job>,
     done: Receiver<Done>,
     waker: Waker,
@@ -38,7 +40,14 @@ enum State {
 #[derive(Debug)]
 enum Job {
     Write(Vec<u8>),
+    /// As many bytes as this has, or fewer.
+    Read(Vec<u8>),
     Seek(SeekFrom),
+    /// The result is 1 if it was done.
+    Zero {
+        offset: u64,
+        len: u64,
+    },
     Flush,
 }
 
@@ -61,7 +70,8 @@ impl Background {
         let waker = Waker::new()?;
         let (jobs, todo) = mpsc::channel::<Job>();
         let (finished, done) = mpsc::channel();
-        let capacity = target.capacity();
+        let (capacity, sector_size) = (target.capacity(), target.sector_size());
+        let is_readable = target.reader().is_some();
         let worker = waker.clone();
         thread::Builder::new()
             .name("disk".to_owned())
@@ -75,6 +85,8 @@ impl Background {
             })?;
         Ok(Self {
             capacity,
+            sector_size,
+            is_readable,
             jobs,
             done,
             waker,
@@ -134,6 +146,16 @@ impl Job {
             Self::Write(buffer) => Done {
                 result: write_all(target, &buffer).map(|()| 0),
                 buffer,
+            },
+            Self::Read(mut buffer) => Done {
+                result: target.reader().map_or(Ok(0), |reader| {
+                    reader.read(&mut buffer).map(|given| given as u64)
+                }),
+                buffer,
+            },
+            Self::Zero { offset, len } => Done {
+                result: target.write_zeroes(offset, len).map(u64::from),
+                buffer: Vec::new(),
             },
             Self::Seek(to) => Done {
                 result: target.seek(to),
@@ -197,9 +219,40 @@ impl Seek for Background {
     }
 }
 
+impl Read for Background {
+    /// Waits for it: nothing else is to be done with the disk meanwhile.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait()?;
+        let mut memory = std::mem::take(&mut self.buffer);
+        memory.resize(buffer.len(), 0);
+        self.begin(Job::Read(memory), State::Busy)?;
+        // No more than the buffer has.
+        let given = self.wait()? as usize;
+        buffer[..given].copy_from_slice(&self.buffer[..given]);
+        Ok(given)
+    }
+}
+
 impl Disk for Background {
     fn capacity(&self) -> Option<u64> {
         self.capacity
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        self.sector_size
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read<Error = io::Error>> {
+        match self.is_readable {
+            true => Some(self),
+            false => None,
+        }
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len: u64) -> io::Result<bool> {
+        self.wait()?;
+        self.begin(Job::Zero { offset, len }, State::Busy)?;
+        self.wait().map(|done| done == 1)
     }
 
     fn is_ready(&mut self) -> io::Result<bool> {

@@ -5,9 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use ironcast_hosted::{Journal, Rate, Spaced};
+use ironcast_proto::cast::{Manifest, Signed};
 use ironcast_proto::receiver;
 use ironcast_proto::time::Instant;
-use ironcast_receiver_nostd::engine::{Event, Report};
+use ironcast_receiver_nostd::engine::{Event, Format, Provenance, Report};
 
 use crate::target::Position;
 use crate::transfer::{Ending, Observer, Progress, Summary};
@@ -94,6 +95,16 @@ fn complete_text(report: &Report, running: Option<Duration>, target: &str) -> St
         Spaced(report.received),
         time.as_secs_f64(),
     );
+    if report.format == Format::Cast {
+        let proof = match report.verified {
+            true => "read back and found equal",
+            false => "not read back",
+        };
+        text.push_str(&format!(
+            " The image has {} bytes, {proof}.",
+            Spaced(report.written)
+        ));
+    }
     if report.lost_slices > 0 {
         text.push_str(&format!(
             " {} slices are missing, which nothing was heard of: what follows them is in the wrong \
@@ -126,6 +137,27 @@ impl Observer for Display {
             let text = "Press any key to start receiving data.";
             self.journal.tell("ready", text, Vec::new());
         }
+    }
+
+    fn image(&mut self, image: Provenance<'_>) {
+        let Manifest {
+            name,
+            version,
+            size,
+            ..
+        } = image.manifest;
+        let text = format!("Image {image}, {} bytes", Spaced(size));
+        let signed = match image.signed {
+            Signed::By(key) => Some(key.to_string()),
+            Signed::Unchecked { .. } => None,
+        };
+        let values = vec![
+            ("image", name.into()),
+            ("version", version.into()),
+            ("size", size.into()),
+            ("signed_by", signed.into()),
+        ];
+        self.journal.tell("image", &text, values);
     }
 
     fn warning(&mut self, warning: &dyn Error) {

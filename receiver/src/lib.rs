@@ -9,12 +9,14 @@
 pub mod options;
 
 mod background;
+mod cast;
 mod display;
 mod gathering;
 mod sparse;
 mod target;
 mod transfer;
 
+pub use cast::{CastOptions, CastSettings};
 pub use display::Display;
 pub use target::{Durability, Position, Target, TargetError};
 pub use transfer::{Ending, Observer, Progress, ReceiveError, Settings, Summary, receive};

@@ -42,7 +42,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     for warning in options.display.warnings() {
         warn(&warning, &options.display.journal());
     }
-    let settings = options.settings()?;
+    let settings = options.settings(options.cast.settings()?)?;
     let mut journal = Journal::open(options.display.journal())?;
     let (file, command) = (options.file.as_deref(), options.pipe.clone());
     let target = Target::open(file, command, options.durability())?;
@@ -111,6 +111,7 @@ impl fmt::Display for Failed {
         }?;
         match error {
             engine::Error::Decode { source, .. } => write!(f, "; {}", source.next()),
+            engine::Error::Refused(refusal) => write!(f, "; {}", refusal.next()),
             _ => Ok(()),
         }
     }

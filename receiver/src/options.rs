@@ -15,6 +15,7 @@ use ironcast_hosted::{Interface, InterfaceError, Manual, parse_size};
 use ironcast_proto::receiver::Config;
 use ironcast_receiver_nostd::engine::Decompress;
 
+use crate::cast::{CastOptions, CastSettings};
 use crate::target::Durability;
 use crate::transfer::Settings;
 
@@ -72,9 +73,10 @@ pub struct Options {
     pub pipe: Option<String>,
 
     /// Decompress the image before it is written, or given to the command of --pipe. auto tells how
-    /// it is compressed by its first bytes, and takes it as it is if by nothing known
-    #[arg(long, value_name = "HOW", default_value = "none", value_parser = decompress_parser())]
-    pub decompress: Decompress,
+    /// it is compressed by its first bytes, and takes it as it is if by nothing known; cast unpacks
+    /// cast streams only [default: cast with --file, else none]
+    #[arg(long, value_name = "HOW", value_parser = decompress_parser())]
+    decompress: Option<Decompress>,
 
     /// Leave it to the system when written data gets to the disk [default: before the end]
     #[arg(long, short = 'n', overrides_with = "sync")]
@@ -97,6 +99,10 @@ pub struct Options {
 
     #[command(flatten)]
     forward: ForwardOptions,
+
+    /// About cast streams.
+    #[command(flatten)]
+    pub cast: CastOptions,
 
     /// What is shown, and the keyboard.
     #[command(flatten)]
@@ -181,18 +187,30 @@ impl Options {
         options::parse(line, &STOCK)
     }
 
-    /// What is to be done, on the interface that was asked for.
+    /// What is to be done, on the interface that was asked for, with cast streams as in `cast`.
     ///
     /// # Errors
     /// [`InterfaceError`] if there is no such interface.
-    pub fn settings(&self) -> Result<Settings, InterfaceError> {
+    pub fn settings(&self, cast: CastSettings) -> Result<Settings, InterfaceError> {
         let interface = self.network.find_interface()?;
         Ok(Settings {
             protocol: self.protocol(&interface),
             interface,
             ttl: self.network.ttl,
             receive_buffer: self.rcvbuf,
-            decompress: self.decompress,
+            decompress: self.decompress(),
+            cast,
+        })
+    }
+
+    /// What is done with streams that are not the plain bytes of a disk. What goes to stdout or to
+    /// a command may be unpacked there.
+    #[must_use]
+    pub fn decompress(&self) -> Decompress {
+        let is_for_us = self.file.is_some() && self.pipe.is_none() || self.cast.is_particular();
+        self.decompress.unwrap_or(match is_for_us {
+            true => Decompress::Cast,
+            false => Decompress::None,
         })
     }
 
@@ -294,8 +312,12 @@ mod tests {
 
     #[test]
     fn compressed_images_are_taken_as_they_come_unless_it_is_said() {
-        let decompress = |line: &str| parsed(line).unwrap().decompress;
+        let decompress = |line: &str| parsed(line).unwrap().decompress();
         assert_eq!(decompress(""), Decompress::None);
+        assert_eq!(decompress("--pipe cat -f x"), Decompress::None);
+        assert_eq!(decompress("-f x"), Decompress::Cast);
+        assert_eq!(decompress("--image lab"), Decompress::Cast);
+        assert_eq!(decompress("-f x --decompress none"), Decompress::None);
         for word in Decompress::WORDS {
             let line = format!("--decompress {word}");
             assert_eq!(decompress(&line).to_string(), word);

@@ -14,7 +14,7 @@ use std::process::ChildStdin;
 
 use ironcast_hosted::{Pipe, is_closed};
 use ironcast_receiver_nostd::Disk;
-use rustix::fs::OFlags;
+use rustix::fs::{Advice, FallocateFlags, OFlags};
 
 use crate::sparse::Run;
 
@@ -37,6 +37,10 @@ pub struct Target {
     file: File,
     kind: Kind,
     durability: Durability,
+    /// Whether what was written can be read back.
+    is_readable: bool,
+    /// Whether the system may have bytes in memory that the disk has not given.
+    is_cached: bool,
     begun: bool,
     /// How far the file reaches, with the zeros at its end that were left out.
     end: u64,
@@ -110,8 +114,10 @@ impl Target {
 
     fn open_path(path: &Path, durability: Durability) -> Result<Self, TargetError> {
         let error = |source| TargetError::new(path, source);
-        let exists = fs::metadata(path).map(|metadata| metadata.file_type());
-        let is_block_device = exists.is_ok_and(|kind| kind.is_block_device());
+        let found = fs::metadata(path).map(|metadata| metadata.file_type());
+        let is_block_device = found.as_ref().is_ok_and(FileTypeExt::is_block_device);
+        // A pipe that is opened for reading too never ends.
+        let may_be_read = is_block_device || found.map_or(true, |kind| kind.is_file());
         let mut flags = OFlags::empty();
         if is_block_device {
             // On a device this means: unless something else has it in use.
@@ -120,13 +126,18 @@ impl Target {
         if durability == Durability::EachWrite {
             flags |= OFlags::SYNC;
         }
-        let mut file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        options
             .write(true)
             .create(!is_block_device)
             .truncate(false)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)
-            .map_err(error)?;
+            .custom_flags(flags.bits().cast_signed());
+        let (mut file, is_readable) = match options.clone().read(may_be_read).open(path) {
+            Err(refused) if refused.kind() == ErrorKind::PermissionDenied => {
+                (options.open(path).map_err(error)?, false)
+            }
+            opened => (opened.map_err(error)?, may_be_read),
+        };
         let kind = if is_block_device {
             let size = file.seek(SeekFrom::End(0)).map_err(error)?;
             file.rewind().map_err(error)?;
@@ -136,12 +147,11 @@ impl Target {
         } else {
             Kind::Stream
         };
-        Ok(Self::new(
-            path.display().to_string(),
-            file,
-            kind,
-            durability,
-        ))
+        let name = path.display().to_string();
+        Ok(Self {
+            is_readable,
+            ..Self::new(name, file, kind, durability)
+        })
     }
 
     fn redirected(stdout: File, durability: Durability) -> io::Result<Self> {
@@ -160,6 +170,8 @@ impl Target {
             file,
             kind,
             durability,
+            is_readable: false,
+            is_cached: false,
             begun: false,
             end: 0,
             command: None,
@@ -248,6 +260,7 @@ impl embedded_io::ErrorType for Target {
 impl embedded_io::Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begin()?;
+        self.is_cached = true;
         let written = loop {
             match self.write_once(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -274,6 +287,16 @@ impl embedded_io::Write for Target {
     }
 }
 
+impl embedded_io::Read for Target {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.is_cached) {
+            // It has been flushed, so that what is read again is what the disk has.
+            rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
+        }
+        io::Read::read(&mut self.file, buffer)
+    }
+}
+
 impl embedded_io::Seek for Target {
     fn seek(&mut self, to: embedded_io::SeekFrom) -> io::Result<u64> {
         self.file.seek(match to {
@@ -291,6 +314,39 @@ impl Disk for Target {
             _ if self.command.is_some() => None,
             Kind::BlockDevice(size) => Some(size),
             Kind::File | Kind::Redirected | Kind::Stream => None,
+        }
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        match self.kind {
+            Kind::BlockDevice(_) if self.command.is_none() => {
+                rustix::fs::ioctl_blksszget(&self.file).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn embedded_io::Read<Error = io::Error>> {
+        match self.is_readable && self.command.is_none() {
+            true => Some(self),
+            false => None,
+        }
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len: u64) -> io::Result<bool> {
+        self.begin()?;
+        match self.kind {
+            _ if self.command.is_some() => Ok(false),
+            Kind::File => {
+                self.end = self.end.max(offset + len);
+                Ok(true)
+            }
+            Kind::BlockDevice(_) => {
+                // What the disk does by itself, or not at all: then it is written.
+                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                Ok(rustix::fs::fallocate(&self.file, flags, offset, len).is_ok())
+            }
+            Kind::Redirected | Kind::Stream => Ok(false),
         }
     }
 }

@@ -16,9 +16,12 @@ use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::Engine;
 use ironcast_receiver_nostd::decode::gzip;
-use ironcast_receiver_nostd::engine::{self, Decompress, DiskOptions, Event, Memory, Report};
+use ironcast_receiver_nostd::engine::{
+    self, Decompress, DiskOptions, Event, Memory, Provenance, Report,
+};
 
 use crate::background::Background;
+use crate::cast::CastSettings;
 use crate::gathering::Gathering;
 use crate::target::Target;
 
@@ -50,6 +53,8 @@ pub struct Settings {
     pub receive_buffer: Option<usize>,
     /// What is done with compressed images.
     pub decompress: Decompress,
+    /// What is asked of cast streams, and how they are written.
+    pub cast: CastSettings,
     /// What the protocol leaves open; its sizes are filled in here.
     pub protocol: Config,
 }
@@ -73,6 +78,9 @@ pub struct Progress {
 pub trait Observer {
     /// Something happened.
     fn event(&mut self, event: &Event<io::Error>);
+
+    /// The stream is of this image, which was accepted.
+    fn image(&mut self, image: Provenance<'_>);
 
     /// Something is not as it should be; the transfer goes on.
     fn warning(&mut self, warning: &dyn Error);
@@ -186,6 +194,7 @@ pub fn receive(
         clock.now(),
     )
     .map_err(ReceiveError::Memory)?;
+    engine.set_cast_options(settings.cast.for_engine());
     engine.identify(settings.interface.identity(&name));
     let mut transfer = Transfer {
         clock,
@@ -330,6 +339,11 @@ impl Transfer<'_> {
                 Event::Receiver(receiver::Event::Started) => {
                     self.started = Some(now);
                     operator.transfer_started();
+                }
+                Event::Image => {
+                    if let Some((manifest, signed)) = self.engine.image() {
+                        observer.image(Provenance { manifest, signed });
+                    }
                 }
                 Event::Finished(result) => return Some(self.ending(result)),
                 Event::Receiver(_) => {}

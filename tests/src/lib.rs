@@ -30,7 +30,8 @@ pub use lab::{Counter, Direction, Host, Lab, Port, Tap};
 pub use machine::{Board, BootOrder, DiskKind, Machine, MachineBuilder, Nic};
 pub use process::{Running, processor_time, wait_exit};
 pub use programs::{
-    Architecture, Kind, Program, boot_loader, dhcp_server, ironcast_efi, os_image, test_medium,
+    Architecture, Kind, Program, boot_loader, dhcp_server, ironcast_efi, os_image, test_key,
+    test_medium, trusting_efi,
 };
 pub use pxe::{PxeServer, PxeSettings};
 pub use screenshot::{Colour, Screenshot};

@@ -174,6 +174,24 @@ pub fn ironcast_efi(architecture: Architecture) -> Result<PathBuf, LabError> {
     built_file(variable, file, "cargo xtask efi --arch all")
 }
 
+/// The UEFI application for PCs that trusts the tests' key: `IRONCAST_TRUSTING_EFI`, or where the
+/// tests' stage `efi` leaves it.
+///
+/// # Errors
+/// [`LabError::MissingFile`] if it has not been built.
+pub fn trusting_efi() -> Result<PathBuf, LabError> {
+    let command = "cargo xtask test --only efi";
+    built_file("IRONCAST_TRUSTING_EFI", "efi/trusting.efi", command)
+}
+
+/// A file of the tests' pair of keys: `trusted.key` or `trusted.pub`.
+#[must_use]
+pub fn test_key(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("keys")
+        .join(name)
+}
+
 /// The bootable demo image: `IRONCAST_OS_IMAGE`, or where `cargo xtask demo` leaves it.
 ///
 /// # Errors

@@ -27,6 +27,11 @@ pub(crate) fn efi_folder() -> PathBuf {
     workspace().join("target/efi")
 }
 
+/// The UEFI application that trusts the tests' key.
+pub(crate) fn trusting_efi() -> PathBuf {
+    efi_folder().join("trusting.efi")
+}
+
 /// The medium that tests boot from. It is not for a real stick: it asks nobody.
 pub(crate) fn test_medium() -> PathBuf {
     workspace().join("target/image/test-medium.img")

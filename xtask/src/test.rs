@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use ironcast_tests::room::UNATTENDED;
+use ironcast_tests::test_key;
 
 use crate::efi::Arch;
 use crate::run::{command, run as run_command};
@@ -111,6 +112,7 @@ pub(crate) fn end_to_end() -> Command {
     test.env("IRONCAST_NEWER_DIR", newer::folder());
     test.env("IRONCAST_EFI", Arch::X86_64.file());
     test.env("IRONCAST_EFI_AA64", Arch::Aarch64.file());
+    test.env("IRONCAST_TRUSTING_EFI", paths::trusting_efi());
     test.env("IRONCAST_OS_IMAGE", paths::image());
     test.env("IRONCAST_MEDIUM", paths::test_medium());
     test.env("IRONCAST_LOADERS", boot_loaders::folder());
@@ -121,6 +123,7 @@ pub(crate) fn end_to_end() -> Command {
 
 /// Builds the UEFI application for each architecture, and a medium that has them.
 pub(crate) fn programs_for_firmware() -> Result<()> {
+    efi::build_trusting(Arch::X86_64, &test_key("trusted.pub"))?;
     Arch::ALL.iter().try_for_each(|&arch| efi::build(arch))?;
     let medium = paths::test_medium();
     let conf = medium.with_extension("conf");

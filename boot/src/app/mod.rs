@@ -5,6 +5,7 @@
 
 mod arch;
 mod boot_next;
+mod cast;
 mod clock;
 mod config;
 mod console;

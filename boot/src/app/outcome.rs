@@ -1,10 +1,12 @@
 //! How a transfer ended, in the words of the result.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use core::fmt;
 
+use ironcast_proto::cast::Signed;
 use ironcast_proto::time::Duration;
 use ironcast_receiver_nostd::engine::{self, DiskOptions, Guids, Leftover, Report, TableState};
 use ironcast_receiver_nostd::screen::{Banner, Kind};
@@ -26,6 +28,8 @@ pub(crate) struct Done {
     pub(crate) hash: Hash,
     /// Whether that is all of the image.
     whole: bool,
+    /// Who has signed it, if it is a cast stream's.
+    signed: Option<Signed>,
     /// What was done for the disk beside; `None` if nothing was written, and the sender knows.
     care: Option<Care>,
 }
@@ -46,13 +50,20 @@ struct Care {
 }
 
 impl Done {
-    /// What `report` tells of a transfer with `options` that took `time`.
-    pub(crate) fn new(report: &Report, options: DiskOptions, time: Duration) -> Self {
+    /// What `report` tells of a transfer with `options` that took `time`, of a cast stream that was
+    /// `signed` so.
+    pub(crate) fn new(
+        report: &Report,
+        options: DiskOptions,
+        time: Duration,
+        signed: Option<Signed>,
+    ) -> Self {
         Self {
             bytes: report.received,
             time,
             hash: Hash(*report.hash.as_bytes()),
             whole: report.is_whole(),
+            signed,
             care: Some(Care {
                 verified: report.verified,
                 table: report.table,
@@ -98,7 +109,12 @@ impl Done {
     /// What the line ends with: what was done for the disk.
     pub(crate) fn care(&self) -> String {
         let care = self.care.map(|care| format!(" {care}"));
-        care.unwrap_or_default()
+        let signed = self.signed.map(|signed| match signed {
+            Signed::By(key) => format!(" signed={key}"),
+            Signed::Unchecked { signatures: 0 } => " signed=no".to_owned(),
+            Signed::Unchecked { .. } => " signed=unchecked".to_owned(),
+        });
+        care.unwrap_or_default() + &signed.unwrap_or_default()
     }
 
     /// What the page says of it, and of the disk `name`.
@@ -201,6 +217,9 @@ pub(crate) fn failed(
              image's sectors if it can have both"
         }
         Error::Guids(_) => "set guid=keep, or make the image anew",
+        Error::Refused(refusal) => refusal.next(),
+        Error::Cast(_) => "look at the cast file with \"ironcast-sender verify\"",
+        Error::Table(_) => "use a larger disk, or leave gpt=keep out",
         Error::Decode { source, .. } => source.next(),
         Error::DryRun(_) => "set dry-run=no to have it written",
         Error::Complete(_) => "look at the image's EFI system partition, or leave seed= out",
@@ -209,6 +228,7 @@ pub(crate) fn failed(
         | Error::Read { .. }
         | Error::Short { .. }
         | Error::Differs { .. }
+        | Error::Chunks(_)
         | Error::Seek { .. }
         | Error::Flush { .. } => "the disk may be failing: check it, or choose another",
     };

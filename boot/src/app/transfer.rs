@@ -13,7 +13,7 @@ use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::{
-    self, Decompress, DiskOptions, Engine, Event, Guids, Memory, Report,
+    self, Decompress, DiskOptions, Engine, Event, Guids, Memory, Provenance, Report,
 };
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
 use ironcast_receiver_nostd::settings::{Guid, Settings};
@@ -21,6 +21,7 @@ use ironcast_receiver_nostd::silence::{Remedy, Silence};
 use uefi::Status;
 
 use super::arch::ticks;
+use super::cast::CastSettings;
 use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disk::DiskError;
@@ -61,6 +62,7 @@ pub(crate) struct Transfer<'a> {
     options: DiskOptions,
     rendezvous: Option<Ipv4Addr>,
     decompress: Decompress,
+    cast: CastSettings,
     /// Whether to tell where the time went.
     stats: bool,
     clock: &'a Clock,
@@ -81,6 +83,7 @@ impl<'a> Transfer<'a> {
             options: disk_options(settings)?,
             rendezvous: settings.rendezvous,
             decompress: settings.decompress,
+            cast: CastSettings::new(settings)?,
             stats: settings.stats,
             clock,
         })
@@ -100,6 +103,7 @@ impl<'a> Transfer<'a> {
             options,
             rendezvous,
             decompress,
+            cast,
             stats,
             clock,
         } = self;
@@ -127,6 +131,7 @@ impl<'a> Transfer<'a> {
         let mut queue = processor.as_ref().map(Processor::queue);
         let mut engine = Engine::new(config, decompress, options, memory, target, clock.now())
             .map_err(|error| Failure::new(format!("{error}"), "please report this error"))?;
+        engine.set_cast_options(cast.for_engine());
         engine.identify(identity::of_this_machine(network, &disk.name()));
         if let Some(queue) = &mut queue {
             engine.set_offload(queue);
@@ -354,6 +359,10 @@ impl<'a> Receiving<'a> {
         while let Some(event) = self.engine.poll_event() {
             let event = match event {
                 Event::Receiver(event) => event,
+                Event::Image => {
+                    self.tell_image(console);
+                    continue;
+                }
                 Event::Finished(outcome) => return Some(outcome),
             };
             if let Some(text) = events::text(&event) {
@@ -395,6 +404,15 @@ impl<'a> Receiving<'a> {
             }
         }
         None
+    }
+
+    /// Says which image it is.
+    fn tell_image(&self, console: &mut Console) {
+        if let Some((manifest, signed)) = self.engine.image() {
+            let image = Provenance { manifest, signed };
+            let size = manifest.size;
+            console.line(&format!("ironcast: image {image}, {size} bytes"));
+        }
     }
 
     /// Sees to it that what was said last leaves this machine.
@@ -449,7 +467,8 @@ impl<'a> Receiving<'a> {
     fn done(&self, report: &Report, options: DiskOptions) -> Done {
         let started = self.meter.started().unwrap_or(self.worked);
         let time = self.worked.since(started);
-        Done::new(report, options, time)
+        let signed = self.engine.image().map(|(_, signed)| signed);
+        Done::new(report, options, time, signed)
     }
 }
 

@@ -47,6 +47,16 @@ impl PublicKey {
         is_key.then_some(key)
     }
 
+    /// What [`from_bytes`](Self::from_bytes) takes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..2].copy_from_slice(b"Ed");
+        bytes[2..10].copy_from_slice(&self.number.0);
+        bytes[10..].copy_from_slice(&self.key);
+        bytes
+    }
+
     /// Whether it has made `signature` of `message`. Signatures that different readers could take
     /// for different things are not good.
     #[must_use]

@@ -155,6 +155,12 @@ impl<'k> Reader<'k> {
         self.preamble.manifest()
     }
 
+    /// Whether the manifest [was accepted](Self::accept).
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Goes on to the table: the manifest is that of an image that is wanted here, and fits.
     /// Without effect at any other time.
     ///

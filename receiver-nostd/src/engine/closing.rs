@@ -5,31 +5,13 @@
 //! one that lost its power before has zeros where a machine looks first. It goes in steps of one
 //! read or write, so that the network is served in between.
 
-use super::checksums::{Checksums, ReadBack};
+use super::Error;
 use super::device::Device;
 use super::options::{DiskOptions, TableState};
-use super::ring::Ring;
+use super::read_back::{Given, Proof, ReadBack};
 use super::table::Fitting;
-use super::{Error, WRITE_SIZE};
 use crate::disk::Disk;
 use crate::image::START_LEN;
-
-/// What was given to the disk.
-#[derive(Debug)]
-pub(super) struct Given {
-    /// How many bytes.
-    pub(super) len: u64,
-    /// The first of them, if they are not on the disk yet.
-    pub(super) start: Option<[u8; START_LEN]>,
-}
-
-/// What tells whether the disk has what it was given.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Proof<'p> {
-    pub(super) sums: &'p Checksums,
-    /// Where the last of its bytes are, the same as on the disk; `None` if they are not kept.
-    pub(super) ring: Option<&'p Ring<'p>>,
-}
 
 #[derive(Debug)]
 pub(super) struct Closing {
@@ -117,13 +99,14 @@ impl Closing {
         }
         let next = match &mut self.stage {
             Stage::Flush => match device.flush(given.len)? {
-                true if self.reads_back(device) => Stage::ReadBack(ReadBack::new()),
+                true if self.reads_back(device) => Stage::ReadBack(ReadBack::new(proof)),
                 true => Stage::Look,
                 false => return Ok(false),
             },
             Stage::ReadBack(back) => {
-                if read_back(back, device, given, proof, scratch)? {
-                    self.verified = back.position();
+                let more = back.advance(device, given, proof, scratch)?;
+                self.verified = back.position();
+                if more {
                     return Ok(true);
                 }
                 self.is_verified = true;
@@ -170,44 +153,4 @@ impl Closing {
         self.stage = next;
         Ok(true)
     }
-}
-
-/// Reads the next piece back; false if there is none. Where the start was held back there are zeros
-/// so far, and its bytes in memory count.
-fn read_back<D: Disk>(
-    back: &mut ReadBack,
-    device: &mut Device<D>,
-    given: &Given,
-    proof: Proof<'_>,
-    scratch: &mut [u8],
-) -> Result<bool, Error<D::Error>> {
-    let left = given.len - back.position();
-    // No more than `WRITE_SIZE`, which is a `usize`.
-    let len = left.min(WRITE_SIZE as u64) as usize;
-    let piece = scratch.get_mut(..len).unwrap_or_default();
-    if piece.is_empty() {
-        return Ok(false);
-    }
-    device.read(back.position(), piece)?;
-    if let (Some(start), 0) = (&given.start, back.position())
-        && let Some(place) = piece.first_chunk_mut()
-    {
-        *place = *start;
-    }
-    let Proof { sums, ring } = proof;
-    let position = back.position();
-    // All of a range is there, or nothing of it counts.
-    let is_kept = |ring: &&Ring<'_>| sums.range_at(position).start + ring.len() >= given.len;
-    let compared = match ring.filter(is_kept) {
-        Some(ring) => {
-            let end = position + piece.len() as u64;
-            back.compare(sums, piece, ring.piece(position, end))
-        }
-        None => back.update(sums, piece),
-    };
-    compared.map_err(|range| Error::Differs {
-        start: range.start,
-        end: range.end,
-    })?;
-    Ok(true)
 }

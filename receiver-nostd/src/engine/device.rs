@@ -60,10 +60,7 @@ impl<D: Disk> Device<D> {
         self.seek(offset)?;
         let mut start = offset;
         while !bytes.is_empty() {
-            if !self.is_touched && !self.disk.is_dry_run() {
-                self.disk.prepare().map_err(Error::Prepare)?;
-                self.is_touched = true;
-            }
+            self.touch()?;
             self.position = None;
             let end = start + bytes.len() as u64;
             let taken =
@@ -76,6 +73,25 @@ impl<D: Disk> Device<D> {
             };
             start += taken as u64;
             self.position = Some(start);
+        }
+        Ok(())
+    }
+
+    /// Has `len` bytes at `offset` read as zero, if the disk has a shorter way to that than to be
+    /// written zeroes; false if not.
+    #[cfg(feature = "alloc")]
+    pub(super) fn write_zeroes(&mut self, offset: u64, len: u64) -> Result<bool, Error<D::Error>> {
+        self.touch()?;
+        let (start, end) = (offset, offset.saturating_add(len));
+        let done = self.disk.write_zeroes(offset, len);
+        done.map_err(|source| Error::Write { start, end, source })
+    }
+
+    /// To be called before a write.
+    fn touch(&mut self) -> Result<(), Error<D::Error>> {
+        if !self.is_touched && !self.disk.is_dry_run() {
+            self.disk.prepare().map_err(Error::Prepare)?;
+            self.is_touched = true;
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use core::fmt;
 
 use ironcast_proto::receiver::Failure;
 
+use super::chunks::BadChunks;
+use super::wanted::Refusal;
 use super::{MIN_RING_LEN, Report, WRITE_SIZE};
 use crate::decode;
 #[cfg(doc)]
@@ -30,6 +32,27 @@ pub enum Error<E> {
         /// Bytes of a sector of the disk.
         disk: u32,
     },
+    /// The stream is not what is wanted here. Nothing was written.
+    Refused(
+        /// Why.
+        Refusal,
+    ),
+    /// The cast stream is wrong.
+    #[cfg(feature = "alloc")]
+    Cast(
+        /// How.
+        crate::cast::Error,
+    ),
+    /// The disk took chunks of a cast stream, and gave other bytes back.
+    Chunks(
+        /// Which ones.
+        BadChunks,
+    ),
+    /// The image is larger than the disk, and its partition table can't be made right for that.
+    Table(
+        /// What is odd about it; `None` if it is to be left as it is.
+        Option<Odd>,
+    ),
     /// The image can't be given new GUIDs, as [`Guids::New`](super::Guids::New) asks for.
     Guids(
         /// What is odd about its GUID partition table; `None` if it has none.
@@ -129,10 +152,15 @@ impl<E> Error<E> {
             | Self::Read { .. }
             | Self::Short { .. }
             | Self::Differs { .. }
+            | Self::Chunks(_)
             | Self::Seek { .. }
             | Self::Flush { .. }
             | Self::Complete(_) => true,
+            #[cfg(feature = "alloc")]
+            Self::Cast(_) => false,
             Self::Transfer(_)
+            | Self::Refused(_)
+            | Self::Table(_)
             | Self::Empty
             | Self::Prepare(_)
             | Self::TooSmall { .. }
@@ -145,28 +173,10 @@ impl<E> Error<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: fmt::Display> Error<E> {
+    /// The words for what a disk does wrong at its work.
+    fn fmt_disk(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transfer(failure) => failure.fmt(f),
-            Self::TooSmall { needed, capacity } => write!(
-                f,
-                "the image's {} partition table is for a disk of at least {} bytes, and this one \
-                 has {capacity}; nothing was written",
-                needed.table, needed.bytes
-            ),
-            Self::SectorSize { image, disk } => write!(
-                f,
-                "the image's GPT partition table is for sectors of {image} bytes, and this disk's \
-                 have {disk}; nothing was written"
-            ),
-            Self::Guids(odd) => no_new_guids(*odd, f),
-            Self::Empty => f.write_str("the image that was sent has no bytes"),
-            Self::Prepare(source) => write!(f, "before the first write: {source}"),
-            Self::Full { capacity } => write!(
-                f,
-                "the disk is full: the image has more than its {capacity} bytes"
-            ),
             Self::Write { start, end, source } => {
                 write!(f, "writing bytes {start}..{end} of the disk: {source}")
             }
@@ -192,6 +202,50 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Flush { written, source } => {
                 write!(f, "flushing the disk after {written} bytes: {source}")
             }
+            Self::Chunks(bad) => write!(
+                f,
+                "read back, the disk has something else than was written in {bad} of the image"
+            ),
+            // The others have words of their own.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transfer(failure) => failure.fmt(f),
+            Self::TooSmall { needed, capacity } => write!(
+                f,
+                "the image's {} partition table is for a disk of at least {} bytes, and this one \
+                 has {capacity}; nothing was written",
+                needed.table, needed.bytes
+            ),
+            Self::SectorSize { image, disk } => write!(
+                f,
+                "the image's GPT partition table is for sectors of {image} bytes, and this disk's \
+                 have {disk}; nothing was written"
+            ),
+            Self::Refused(refusal) => refusal.fmt(f),
+            #[cfg(feature = "alloc")]
+            Self::Cast(source) => write!(f, "reading the cast stream: {source}"),
+            Self::Table(odd) => no_table(*odd, f),
+            Self::Guids(odd) => no_new_guids(*odd, f),
+            Self::Empty => f.write_str("the image that was sent has no bytes"),
+            Self::Prepare(source) => write!(f, "before the first write: {source}"),
+            Self::Full { capacity } => write!(
+                f,
+                "the disk is full: the image has more than its {capacity} bytes"
+            ),
+            Self::Chunks(_)
+            | Self::Write { .. }
+            | Self::Stuck { .. }
+            | Self::Read { .. }
+            | Self::Short { .. }
+            | Self::Differs { .. }
+            | Self::Seek { .. }
+            | Self::Flush { .. } => self.fmt_disk(f),
             Self::Complete(source) => write!(f, "the image was written, but {source}"),
             Self::Decode { offset, source } => {
                 write!(f, "decoding the stream near byte {offset}: {source}")
@@ -202,6 +256,14 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 report.received
             ),
         }
+    }
+}
+
+fn no_table(odd: Option<Odd>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("the image is of a larger disk, and its GPT partition table ")?;
+    match odd {
+        None => f.write_str("is to be kept as it is, which is wrong for this disk"),
+        Some(odd) => write!(f, "can't be made right for this one: {odd}"),
     }
 }
 
@@ -226,7 +288,10 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
             | Self::Prepare(source)
             | Self::Complete(source) => Some(source),
             Self::Decode { source, .. } => Some(source),
-            Self::Guids(odd) => odd.as_ref().map(|odd| odd as _),
+            #[cfg(feature = "alloc")]
+            Self::Cast(source) => Some(source),
+            Self::Refused(refusal) => Some(refusal),
+            Self::Guids(odd) | Self::Table(odd) => odd.as_ref().map(|odd| odd as _),
             Self::TooSmall { .. }
             | Self::SectorSize { .. }
             | Self::Empty
@@ -234,6 +299,7 @@ impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
             | Self::Stuck { .. }
             | Self::Short { .. }
             | Self::Differs { .. }
+            | Self::Chunks(_)
             | Self::DryRun(_) => None,
         }
     }

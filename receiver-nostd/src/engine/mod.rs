@@ -6,6 +6,7 @@
 //! between (docs/protocol.md, "Back-pressure" and "End").
 
 mod checksums;
+mod chunks;
 mod clearing;
 mod closing;
 mod device;
@@ -13,25 +14,39 @@ mod error;
 mod hashing;
 mod options;
 mod pipeline;
+mod read_back;
+mod report;
 mod ring;
 mod table;
+#[cfg(feature = "alloc")]
+mod unpacking;
+mod wanted;
 mod writer;
 
 use core::net::SocketAddrV4;
 
-use blake3::Hash;
 use heapless::Deque;
+#[cfg(feature = "alloc")]
+use ironcast_proto::cast::{Manifest, Signed};
 use ironcast_proto::receiver::{
     self, Conclusion, Config, Failure, Identity, Receiver, Stats, Transmit,
 };
 use ironcast_proto::time::Instant;
 
 pub use checksums::{UNIT_LEN, UnitValue, unit_value};
+pub use chunks::BadChunks;
 pub use error::{Error, MemoryError};
 pub use hashing::HashOffload;
-pub use options::{Decompress, DiskOptions, Gpt, Guids, Leftover, OnFailure, TableState};
+pub use options::{
+    CastOptions, Decompress, DiskOptions, Gpt, Guids, Holes, Leftover, OnFailure, TableState,
+    Zeroes,
+};
+#[cfg(feature = "alloc")]
+pub use report::Provenance;
+pub use report::{Format, Progress, Report};
+pub use wanted::{Refusal, Wanted};
 
-use crate::decode::{Compression, gzip};
+use crate::decode::gzip;
 use crate::disk::Disk;
 use pipeline::{Arrived, Pipeline};
 
@@ -41,18 +56,6 @@ pub const WRITE_SIZE: usize = 256 << 10;
 
 /// Least length of [`Memory::ring`]: one write being made, and another being gathered.
 pub const MIN_RING_LEN: usize = 2 * WRITE_SIZE;
-
-/// How the image was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// As it is.
-    Raw,
-    /// Compressed.
-    Compressed(
-        /// How.
-        Compression,
-    ),
-}
 
 /// The memory of an engine.
 #[derive(Debug)]
@@ -93,67 +96,11 @@ pub enum Event<E> {
     /// What the receiver machine tells, but for [`receiver::Event::Ended`] and
     /// [`receiver::Event::Finished`]: those are the engine's own matter.
     Receiver(receiver::Event),
+    /// The stream has said which image it is, and that is one that is wanted and fits:
+    /// [`Engine::image`] tells.
+    Image,
     /// The engine is done; nothing follows.
     Finished(Result<Report, Error<E>>),
-}
-
-/// What a transfer that ended well did. The image is on the disk, and flushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Bytes of the stream.
-    pub received: u64,
-    /// BLAKE3 of the stream as it was sent.
-    pub hash: Hash,
-    /// Bytes on the disk.
-    pub written: u64,
-    /// BLAKE3 of the bytes on the disk, as they were given to it, without what `table` and `guids`
-    /// tell of. The same as `hash` for [`Format::Raw`].
-    pub disk_hash: Hash,
-    /// Whether all of it was read back and found equal.
-    pub verified: bool,
-    /// What became of the image's GUID partition table.
-    pub table: TableState,
-    /// How the image was sent.
-    pub format: Format,
-    /// The sender's slice that the stream began with: not 0 if this receiver
-    /// [joined late](Config::late_join), and what was before it is missing.
-    pub first_slice: u32,
-    /// Bytes that were lost and have zeroes in their place, as far as it is known how many
-    /// ([`Config::ignore_lost_data`]).
-    pub lost: u64,
-    /// Slices that nothing was heard of: what follows them is in the wrong place
-    /// ([`Config::ignore_lost_data`]).
-    pub lost_slices: u32,
-}
-
-impl Report {
-    /// Whether the whole stream was there.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.first_slice == 0 && self.lost == 0 && self.lost_slices == 0
-    }
-}
-
-/// How far a transfer is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Stream bytes that have arrived without a gap.
-    pub received: u64,
-    /// Bytes of the image that were given to the disk.
-    pub written: u64,
-    /// Whether all of them are safe on the disk, if not proved yet.
-    pub is_flushed: bool,
-    /// Bytes of it that were read back and found equal.
-    pub verified: u64,
-    /// Stream bytes that wait in memory for the disk.
-    pub waiting: u64,
-    /// Bytes of the whole stream, once its end has arrived.
-    pub total: Option<u64>,
-    /// Bytes of the disk that the image was made of, if it begins with a GPT, once that was given
-    /// to the disk. The image is as long unless it was cut short.
-    pub disk_len: Option<u64>,
-    /// How the image is sent, once its first bytes have arrived.
-    pub format: Option<Format>,
 }
 
 /// One transfer to one disk.
@@ -228,6 +175,19 @@ impl<'m, D: Disk> Engine<'m, D> {
         })
     }
 
+    /// Has cast streams held to these options, and all others refused if they ask for what only a
+    /// cast stream says. To be called before anything has arrived.
+    pub fn set_cast_options(&mut self, options: CastOptions<'m>) {
+        self.pipeline.set_cast_options(options);
+    }
+
+    /// The image and who has signed it, if it is a cast stream's and [was accepted](Event::Image).
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn image(&self) -> Option<(Manifest<'_>, Signed)> {
+        self.pipeline.image()
+    }
+
     /// Has `offload` hash what it takes.
     pub fn set_offload(&mut self, offload: &'m mut dyn HashOffload) {
         self.pipeline.set_offload(offload);
@@ -276,6 +236,9 @@ impl<'m, D: Disk> Engine<'m, D> {
     pub fn poll_event(&mut self) -> Option<Event<D::Error>> {
         if let Some(event) = self.events.pop_front() {
             return Some(Event::Receiver(event));
+        }
+        if self.pipeline.take_news() {
+            return Some(Event::Image);
         }
         let Outcome::Ended(result) = self.outcome else {
             return None;
@@ -363,7 +326,7 @@ impl<'m, D: Disk> Engine<'m, D> {
         }
         let hash = self.pipeline.hash();
         match self.pipeline.disk().complete(&hash) {
-            Ok(words) => self.receiver.explain(words),
+            Ok(words) => self.explain(words),
             Err(error) => return self.fail(now, Error::Complete(error)),
         }
         self.receiver.conclude(Conclusion {
@@ -372,6 +335,19 @@ impl<'m, D: Disk> Engine<'m, D> {
             verified: self.pipeline.is_verified(),
         });
         self.receiver.confirm(now);
+    }
+
+    /// Says in the sender's list which image it is, and what the disk has to say.
+    fn explain(&mut self, words: &'static str) {
+        #[cfg(feature = "alloc")]
+        if let Some((manifest, signed)) = self.pipeline.image() {
+            let image = Provenance { manifest, signed };
+            return match words {
+                "" => self.receiver.explain(image),
+                _ => self.receiver.explain(format_args!("{image}; {words}")),
+            };
+        }
+        self.receiver.explain(words);
     }
 
     /// Ends the transfer, and tells the sender why.

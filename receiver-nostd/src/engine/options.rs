@@ -2,17 +2,20 @@
 
 use core::fmt;
 
+use super::wanted::Wanted;
 use crate::decode::Compression;
 use crate::gpt::Odd;
 
-/// What is done with compressed streams.
+/// What is done with streams that are not the plain bytes of a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decompress {
-    /// A stream that begins as a [`Compression`] does is decompressed.
+    /// A stream that begins as a [`Compression`] does is decompressed, and a cast stream unpacked.
     #[default]
     Auto,
     /// Every stream is written as it comes, whatever it looks like.
     None,
+    /// A cast stream is unpacked. Every other is written as it comes.
+    Cast,
     /// Every stream is decompressed, and it is an error if it is not of this kind.
     Only(
         /// The kind.
@@ -23,7 +26,7 @@ pub enum Decompress {
 impl Decompress {
     /// The words for them, in settings and on command lines: that which each has in
     /// [`Display`](fmt::Display) and is read by [`from_word`](Self::from_word).
-    pub const WORDS: [&'static str; 6] = ["auto", "none", "gzip", "lzop", "lz4", "zstd"];
+    pub const WORDS: [&'static str; 7] = ["auto", "none", "cast", "gzip", "lzop", "lz4", "zstd"];
 
     /// What a word means; `None` if it is none of [`WORDS`](Self::WORDS).
     #[must_use]
@@ -31,6 +34,7 @@ impl Decompress {
         match word {
             "auto" => Some(Self::Auto),
             "none" => Some(Self::None),
+            "cast" => Some(Self::Cast),
             name => Compression::ALL
                 .into_iter()
                 .find(|compression| compression.name() == name)
@@ -44,6 +48,7 @@ impl fmt::Display for Decompress {
         f.pad(match self {
             Self::Auto => "auto",
             Self::None => "none",
+            Self::Cast => "cast",
             Self::Only(compression) => compression.name(),
         })
     }
@@ -122,6 +127,43 @@ pub enum OnFailure {
     Clear,
     /// It is left as it is, for somebody to look into.
     Keep,
+}
+
+/// What is asked of a cast stream, and how it is put on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CastOptions<'o> {
+    /// What it has to be.
+    pub wanted: Wanted<'o>,
+    /// What is done with chunks of zeroes. Default [`Zeroes::Write`].
+    pub zero: Zeroes,
+    /// What is done with holes. Default [`Holes::Keep`].
+    pub holes: Holes,
+    /// Whether chunks that the disk already has are left alone, on disks that can be read. The
+    /// first one is always written. Default no.
+    pub delta: bool,
+    /// How much is done for the disk, if that is not the same as for other streams. Default: it is
+    /// the same.
+    pub disk: Option<DiskOptions>,
+}
+
+/// What is done with chunks of zeroes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Zeroes {
+    /// They are written.
+    #[default]
+    Write,
+    /// They are not: the disk is known to be blank. Reading back shows whether it was.
+    Skip,
+}
+
+/// What is done where an image has no use for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holes {
+    /// Whatever is there stays.
+    #[default]
+    Keep,
+    /// It becomes zeroes.
+    Zero,
 }
 
 /// What became of the image's GUID partition table.

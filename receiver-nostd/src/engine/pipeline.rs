@@ -7,13 +7,19 @@
 //! raw images come straight from the ring, those of decoded ones from the caller's write buffer.
 
 use blake3::{Hash, Hasher};
+use ironcast_proto::cast;
+#[cfg(feature = "alloc")]
+use ironcast_proto::cast::{Manifest, Signed};
 use ironcast_proto::receiver::Repair;
 
 use super::checksums::UNIT_LEN;
-use super::closing::Proof;
 use super::hashing::{HashOffload, Hashing};
-use super::options::{DiskOptions, Leftover, TableState};
+use super::options::{CastOptions, DiskOptions, Leftover, TableState};
+use super::read_back::Proof;
 use super::ring::Ring;
+#[cfg(feature = "alloc")]
+use super::unpacking::Unpacking;
+use super::wanted::Refusal;
 use super::writer::Writer;
 use super::{Decompress, Error, Format, Memory, WRITE_SIZE};
 use crate::decode::{self, Compression, Decoder, Fault, MAGIC_LEN, gzip};
@@ -49,6 +55,10 @@ struct Decoding<'m> {
 pub(super) struct Pipeline<'m, D: Disk> {
     ring: Ring<'m>,
     decompress: Decompress,
+    cast_options: CastOptions<'m>,
+    /// If the stream is a cast stream.
+    #[cfg(feature = "alloc")]
+    unpacking: Option<Unpacking<'m>>,
     /// If decompression is on.
     decoding: Option<Decoding<'m>>,
     /// Once the stream's first bytes told.
@@ -122,6 +132,9 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         Self {
             ring: Ring::new(ring),
             decompress,
+            cast_options: CastOptions::default(),
+            #[cfg(feature = "alloc")]
+            unpacking: None,
             decoding: is_on.then(|| Decoding {
                 decoder: None,
                 gzip,
@@ -144,6 +157,29 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     pub(super) fn capacity(&self) -> u64 {
         self.ring.len()
+    }
+
+    /// Has streams held to these options. What only a cast stream says has to be looked for.
+    pub(super) fn set_cast_options(&mut self, options: CastOptions<'m>) {
+        self.cast_options = options;
+        if options.wanted.is_particular() {
+            self.format = None;
+        }
+    }
+
+    /// The image that a cast stream is of and who has signed it, once that was accepted.
+    #[cfg(feature = "alloc")]
+    pub(super) fn image(&self) -> Option<(Manifest<'_>, Signed)> {
+        self.unpacking.as_ref()?.image()
+    }
+
+    /// Whether there is such an image since the last call.
+    pub(super) fn take_news(&mut self) -> bool {
+        #[cfg(feature = "alloc")]
+        if let Some(unpacking) = &mut self.unpacking {
+            return unpacking.take_news();
+        }
+        false
     }
 
     /// Has `offload` hash what it takes.
@@ -222,12 +258,16 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     pub(super) fn hash(&self) -> Hash {
         match (&self.decoding, self.format) {
             (Some(decoding), Some(Format::Compressed(_))) => decoding.hasher.finalize(),
-            _ => self.disk_hash(),
+            _ => self.hashing.sums().hash(),
         }
     }
 
-    /// The hash of what the disk was given.
+    /// The hash of what the disk was given, or the root of the image.
     pub(super) fn disk_hash(&self) -> Hash {
+        #[cfg(feature = "alloc")]
+        if let Some((manifest, _)) = self.image() {
+            return Hash::from_bytes(manifest.root);
+        }
         self.hashing.sums().hash()
     }
 
@@ -257,6 +297,10 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                     || is_ready && self.write_decoded()?
                     || self.decode(arrived)?
             }
+            #[cfg(feature = "alloc")]
+            Format::Cast => self.unpack(arrived, is_ready)?,
+            #[cfg(not(feature = "alloc"))]
+            Format::Cast => false,
         };
         if moved {
             return Ok(true);
@@ -281,16 +325,55 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     fn recognize(&mut self, arrived: Arrived) -> Result<Option<Format>, Error<D::Error>> {
         let magic_len = MAGIC_LEN as u64;
         let is_enough = arrived.upto >= magic_len || arrived.is_all;
-        if let (None, Some(decoding), true) = (self.format, &mut self.decoding, is_enough) {
-            let start = self.ring.piece(0, arrived.upto.min(magic_len));
-            let format = format_of(start, self.decompress);
-            self.format = Some(
-                format
-                    .and_then(|format| decoding.begin(format))
-                    .map_err(|source| Error::Decode { offset: 0, source })?,
-            );
+        if self.format.is_some() || !is_enough {
+            return Ok(self.format);
         }
+        let start = self.ring.piece(0, arrived.upto.min(magic_len));
+        let wanted = self.cast_options.wanted;
+        let format = match &mut self.decoding {
+            Some(decoding) => format_of(start, self.decompress)
+                .and_then(|format| decoding.begin(format))
+                .map_err(|source| Error::Decode { offset: 0, source })?,
+            None => Format::Raw,
+        };
+        if format != Format::Cast && wanted.is_particular() {
+            let signed = !wanted.trusted.is_empty();
+            return Err(Error::Refused(Refusal::Anonymous { signed }));
+        }
+        if format == Format::Cast {
+            self.begin_cast()?;
+        }
+        self.format = Some(format);
         Ok(self.format)
+    }
+
+    #[cfg(feature = "alloc")]
+    fn begin_cast(&mut self) -> Result<(), Error<D::Error>> {
+        self.unpacking = Some(Unpacking::new(self.cast_options)?);
+        Ok(())
+    }
+
+    /// Without a heap there is no memory for its table.
+    #[cfg(not(feature = "alloc"))]
+    fn begin_cast(&mut self) -> Result<(), Error<D::Error>> {
+        Err(Error::Refused(Refusal::NotBuiltIn))
+    }
+
+    /// Does the next step with a cast stream.
+    #[cfg(feature = "alloc")]
+    fn unpack(&mut self, arrived: Arrived, is_ready: bool) -> Result<bool, Error<D::Error>> {
+        let (Some(unpacking), Some(decoding)) = (&mut self.unpacking, &mut self.decoding) else {
+            return Ok(false);
+        };
+        if unpacking.needs_disk() && !is_ready {
+            return Ok(false);
+        }
+        let end = arrived.end_of_piece(self.consumed);
+        let input = self.ring.piece(self.consumed, end);
+        let step = unpacking.step(input, &mut self.writer, decoding.buffer)?;
+        self.consumed += step.consumed as u64;
+        self.has_decoded = step.consumed > 0;
+        Ok(step.has_moved)
     }
 
     /// Whether the hash lacks bytes, or values of some. A piece that has to wait at one moment for
@@ -405,14 +488,8 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             return Ok(true);
         }
         let is_first = !core::mem::replace(&mut self.is_closing, true);
-        if let (Format::Compressed(_), Some(decoding), true) =
-            (format, &mut self.decoding, is_first)
-        {
-            let offset = self.consumed;
-            let rest = decoding
-                .finish()
-                .map_err(|source| Error::Decode { offset, source })?;
-            self.writer.write(rest)?;
+        if is_first {
+            self.end_stream(format)?;
         }
         if self.writer.is_flushed() && self.is_to_hash(arrived) {
             self.hash_piece(arrived);
@@ -420,13 +497,22 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         }
         let sums = self.hashing.sums();
         let moved = match (&mut self.decoding, format) {
+            #[cfg(feature = "alloc")]
+            (_, Format::Cast) => {
+                let Some(unpacking) = &self.unpacking else {
+                    return Ok(false);
+                };
+                let proof = Proof::Chunks(unpacking);
+                self.writer.close(proof, self.ring.memory())?
+            }
             // What arrived is still there, and to compare with it is faster than to hash.
             (Some(decoding), Format::Raw) if self.writer.is_reading_back() => {
                 let ring = Some(&self.ring);
-                self.writer.close(Proof { sums, ring }, decoding.buffer)?
+                self.writer
+                    .close(Proof::Sums { sums, ring }, decoding.buffer)?
             }
             _ => {
-                let proof = Proof { sums, ring: None };
+                let proof = Proof::Sums { sums, ring: None };
                 self.writer.close(proof, self.ring.memory())?
             }
         };
@@ -434,6 +520,22 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         self.finished = self.writer.is_closed();
         self.is_busy = !moved;
         Ok(moved)
+    }
+
+    /// Sees whether the stream may end where it does, and writes what was left for that.
+    fn end_stream(&mut self, format: Format) -> Result<(), Error<D::Error>> {
+        match (format, &mut self.decoding) {
+            (Format::Compressed(_), Some(decoding)) => {
+                let offset = self.consumed;
+                let rest = decoding
+                    .finish()
+                    .map_err(|source| Error::Decode { offset, source })?;
+                self.writer.write(rest)
+            }
+            #[cfg(feature = "alloc")]
+            (Format::Cast, _) => self.unpacking.as_ref().map_or(Ok(()), Unpacking::finish),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -471,6 +573,8 @@ impl Decoding<'_> {
 fn format_of(start: &[u8], decompress: Decompress) -> Result<Format, decode::Error> {
     match decompress {
         Decompress::None => Ok(Format::Raw),
+        Decompress::Auto | Decompress::Cast if start.starts_with(&cast::MAGIC) => Ok(Format::Cast),
+        Decompress::Cast => Ok(Format::Raw),
         Decompress::Auto => Ok(Compression::of(start).map_or(Format::Raw, Format::Compressed)),
         Decompress::Only(compression) if compression.begins_with(start) => {
             Ok(Format::Compressed(compression))

@@ -6,9 +6,12 @@
 
 use super::Error;
 use super::clearing::Clearing;
-use super::closing::{Closing, Given, Proof};
+use super::closing::Closing;
 use super::device::Device;
+#[cfg(feature = "alloc")]
+use super::options::Gpt;
 use super::options::{DiskOptions, Guids, Leftover, OnFailure, TableState};
+use super::read_back::{Given, Proof};
 use crate::disk::Disk;
 use crate::gpt::Header;
 use crate::image;
@@ -20,6 +23,8 @@ pub(super) struct Writer<D: Disk> {
     given: Given,
     /// Bytes of the disk that the image was made of, if its GPT told.
     disk_len: Option<u64>,
+    /// Bytes of the image, if it says so itself, and so has said what disk it is for.
+    image_len: Option<u64>,
     /// Where the last write began.
     last: u64,
     closing: Closing,
@@ -38,6 +43,7 @@ impl<D: Disk> Writer<D> {
                 start: None,
             },
             disk_len: None,
+            image_len: None,
             last: 0,
             closing: Closing::new(options),
             clearing: Clearing::new(),
@@ -81,6 +87,88 @@ impl<D: Disk> Writer<D> {
     /// What became of the image's partition table.
     pub(super) fn table(&self) -> TableState {
         self.closing.table()
+    }
+
+    /// Begins with an image of `len` bytes that was found to be for this disk. `options` are for
+    /// such images, if they are other ones.
+    #[cfg(feature = "alloc")]
+    pub(super) fn begin_image(
+        &mut self,
+        len: u64,
+        options: Option<DiskOptions>,
+    ) -> Result<(), Error<D::Error>> {
+        self.image_len = Some(len);
+        self.disk_len = Some(len);
+        if let Some(options) = options {
+            self.options = options;
+            self.closing = Closing::new(options);
+        }
+        match self.is_cut() && self.options.gpt == Gpt::Keep {
+            true => Err(Error::Table(None)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the disk ends before the image does.
+    fn is_cut(&self) -> bool {
+        let (image, capacity) = (self.image_len, self.device.capacity());
+        image
+            .zip(capacity)
+            .is_some_and(|(image, disk)| disk < image)
+    }
+
+    /// Bytes that the disk holds, if that is known.
+    #[cfg(feature = "alloc")]
+    pub(super) fn capacity(&self) -> Option<u64> {
+        self.device.capacity()
+    }
+
+    /// Bytes of a sector of the disk, if it has any.
+    #[cfg(feature = "alloc")]
+    pub(super) fn sector_size(&self) -> Option<u32> {
+        self.device.sector_size()
+    }
+
+    /// Whether what is not written stays what it was, and doesn't become nothing.
+    #[cfg(feature = "alloc")]
+    pub(super) fn keeps_what_is_there(&self) -> bool {
+        self.device.capacity().is_some()
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(super) fn can_be_read(&mut self) -> bool {
+        self.device.can_be_read()
+    }
+
+    /// Reads what the disk has at `offset`.
+    #[cfg(feature = "alloc")]
+    pub(super) fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), Error<D::Error>> {
+        self.device.read(offset, to)
+    }
+
+    /// Leaves the next bytes as they are on the disk. Not the first.
+    #[cfg(feature = "alloc")]
+    pub(super) fn skip(&mut self, len: u64) {
+        self.given.len += len;
+    }
+
+    /// Writes some of the image's next `len` bytes, which are all zeroes, with the help of
+    /// `buffer`; how many of them.
+    #[cfg(feature = "alloc")]
+    pub(super) fn write_zeroes(
+        &mut self,
+        len: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Error<D::Error>> {
+        let is_first = self.given.len == 0;
+        if !is_first && self.device.write_zeroes(self.given.len, len)? {
+            self.last = self.given.len;
+            self.given.len += len;
+            // A part of a chunk.
+            return Ok(len as usize);
+        }
+        buffer.fill(0);
+        self.write(buffer).map(|()| buffer.len())
     }
 
     /// Writes the image's next bytes. They are only lent: afterwards they are what they were.
@@ -127,8 +215,14 @@ impl<D: Disk> Writer<D> {
         if self.given.len == 0 && !self.options.may_be_empty {
             return Err(Error::Empty);
         }
-        self.closing
-            .step(&mut self.device, &mut self.given, proof, scratch)
+        let moved = self
+            .closing
+            .step(&mut self.device, &mut self.given, proof, scratch)?;
+        match self.closing.table() {
+            // Its second copy is where this disk has nothing.
+            TableState::Kept(odd) if self.is_cut() => Err(Error::Table(odd)),
+            _ => Ok(moved),
+        }
     }
 
     /// Whether the next step of [`close`](Self::close) reads back.
@@ -169,8 +263,9 @@ impl<D: Disk> Writer<D> {
         let needed = image::needed(start, disk);
         // An MBR tells of its partitions only, not of the disk.
         let of_gpt = needed.filter(|needed| needed.table == image::Table::Gpt);
-        self.disk_len = of_gpt.map(|needed| needed.bytes);
-        if let Some(needed) = needed {
+        let disk_len = of_gpt.map(|needed| needed.bytes);
+        self.disk_len = self.image_len.or(disk_len);
+        if let (Some(needed), None) = (needed, self.image_len) {
             if let (Some(image), Some(disk)) = (needed.sector_size, disk)
                 && image != disk
             {

@@ -32,7 +32,12 @@ pub fn cast(image: &[u8], options: DiskOptions, disk: &TestDisk) -> Network {
         options,
         ..Setup::default()
     };
-    let mut network = Network::new(image, vec![Machine::new(&setup, disk.clone())]);
+    cast_to(image, &setup, disk)
+}
+
+/// Sends to one machine that is made so.
+pub fn cast_to(image: &[u8], setup: &Setup, disk: &TestDisk) -> Network {
+    let mut network = Network::new(image, vec![Machine::new(setup, disk.clone())]);
     network.run(LIMIT);
     let is_ok = matches!(network.machines[0].outcome, Some(Ok(_)));
     let sent = network.outcome.expect("the sender knows");

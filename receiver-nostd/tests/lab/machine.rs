@@ -8,7 +8,8 @@ use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::decode::gzip;
 use ironcast_receiver_nostd::engine::{
-    Decompress, DiskOptions, Engine, Error, Event, MIN_RING_LEN, Memory, Report, WRITE_SIZE,
+    CastOptions, Decompress, DiskOptions, Engine, Error, Event, MIN_RING_LEN, Memory, Report,
+    WRITE_SIZE,
 };
 
 use super::disk::{DiskError, TestDisk};
@@ -22,6 +23,7 @@ pub struct Setup {
     pub config: Config,
     pub decompress: Decompress,
     pub options: DiskOptions,
+    pub cast: CastOptions<'static>,
     pub ring: usize,
     /// Frames that the card holds while nobody looks.
     pub card: usize,
@@ -36,6 +38,7 @@ impl Default for Setup {
                 may_be_empty: true,
                 ..DiskOptions::default()
             },
+            cast: CastOptions::default(),
             ring: 4 * MIN_RING_LEN,
             card: 64,
         }
@@ -50,7 +53,7 @@ impl Setup {
             write_buffer: vec![0; WRITE_SIZE].leak(),
             gzip: Some(Box::leak(Box::new(gzip::Decoder::new()))),
         };
-        Engine::new(
+        let mut engine = Engine::new(
             self.config.clone(),
             self.decompress,
             self.options,
@@ -58,7 +61,9 @@ impl Setup {
             disk,
             Instant::ZERO,
         )
-        .expect("the memory is right")
+        .expect("the memory is right");
+        engine.set_cast_options(self.cast);
+        engine
     }
 }
 

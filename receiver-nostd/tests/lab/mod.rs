@@ -16,6 +16,7 @@ mod disk;
 pub mod gpt;
 mod machine;
 mod network;
+pub mod stream;
 
 pub use disk::{DiskError, Fault, TestDisk, Written};
 pub use machine::{Machine, Setup};

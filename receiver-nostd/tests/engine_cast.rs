@@ -1,0 +1,354 @@
+//! Cast streams to an engine: what the disk becomes, what is refused before it is touched, and what
+//! is found when it is read back.
+#![allow(clippy::expect_used, reason = "a test that can't go on fails")]
+
+mod lab;
+
+use ironcast_proto::cast::{Kind, PublicKey, Signed};
+use ironcast_receiver_nostd::cast;
+use ironcast_receiver_nostd::engine::{
+    CastOptions, Decompress, DiskOptions, Error, Format, Gpt, Holes, Leftover, Refusal, Report,
+    TableState, WRITE_SIZE, Wanted, Zeroes,
+};
+use lab::cast::cast_to;
+use lab::gpt::{Layout, judge};
+use lab::stream::{CHUNK, OLD, Stream, entry, public, stored};
+use lab::{DiskError, Fault, Machine, Random, Setup, TestDisk, image};
+
+const ALL: &[Kind] = &[
+    Kind::Plain,
+    Kind::Hole,
+    Kind::Zstd,
+    Kind::Zero,
+    Kind::Lz4,
+    Kind::Plain,
+    Kind::Zero,
+    Kind::Zstd,
+];
+
+fn disk(len: usize) -> TestDisk {
+    TestDisk::with_capacity(len as u64)
+        .with_sectors_of(512)
+        .holding(vec![OLD; len])
+}
+
+fn options(cast: CastOptions<'static>) -> Setup {
+    Setup {
+        cast,
+        options: DiskOptions::default(),
+        ..Setup::default()
+    }
+}
+
+fn trusting(seeds: &[u8]) -> Wanted<'static> {
+    let keys: Vec<PublicKey> = seeds.iter().map(|&seed| public(seed)).collect();
+    Wanted {
+        trusted: keys.leak(),
+        ..Wanted::default()
+    }
+}
+
+fn good(bytes: &[u8], setup: &Setup, disk: &TestDisk) -> Report {
+    let network = cast_to(bytes, setup, disk);
+    let outcome = network.machines[0].outcome.expect("the run has ended");
+    outcome.expect("it ends well")
+}
+
+fn bad(bytes: &[u8], setup: &Setup, disk: &TestDisk) -> (Error<DiskError>, Leftover<()>) {
+    let network = cast_to(bytes, setup, disk);
+    let machine: &Machine = &network.machines[0];
+    let outcome = machine.outcome.expect("the run has ended");
+    let leftover = match machine.engine.leftover().expect("it is known") {
+        Leftover::Untouched => Leftover::Untouched,
+        Leftover::Part => Leftover::Part,
+        Leftover::Cleared => Leftover::Cleared,
+        Leftover::NotCleared(_) => Leftover::NotCleared(()),
+    };
+    (outcome.expect_err("it fails"), leftover)
+}
+
+#[test]
+fn p1_the_disk_gets_the_image_and_what_was_in_its_holes_stays() {
+    for kinds in [ALL, &ALL[..1], &[Kind::Zstd], &[Kind::Zero, Kind::Hole]] {
+        let (stream, bytes) = Stream::new(kinds);
+        let len = bytes.len() + 3 * 512;
+        let disk = disk(len);
+        let sent = stream.bytes(&[1]);
+        let report = good(&sent, &options(CastOptions::default()), &disk);
+        assert!(disk.bytes()[..bytes.len()] == bytes, "{kinds:?}");
+        assert!(disk.bytes()[bytes.len()..].iter().all(|&byte| byte == OLD));
+        assert!(report.verified && report.is_whole());
+        assert_eq!(report.format, Format::Cast);
+        assert_eq!(report.hash, blake3::hash(&sent), "of the stream");
+        assert_eq!(report.written, bytes.len() as u64);
+    }
+}
+
+#[test]
+fn the_image_says_who_it_is_and_who_has_signed_it() {
+    let (stream, _) = Stream::new(&[Kind::Plain]);
+    let sent = stream.bytes(&[1, 2]);
+    for (wanted, signed) in [
+        (Wanted::default(), None),
+        (trusting(&[2]), Some(public(2).number)),
+    ] {
+        let cast = CastOptions {
+            wanted,
+            ..CastOptions::default()
+        };
+        let network = cast_to(&sent, &options(cast), &disk(1 << 20));
+        let (manifest, found) = network.machines[0].engine.image().expect("it was accepted");
+        assert_eq!(manifest.name, "image");
+        let expected = signed.map_or(Signed::Unchecked { signatures: 2 }, Signed::By);
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn p2_what_is_not_wanted_leaves_the_disk_as_it_was() {
+    let (stream, bytes) = Stream::new(ALL);
+    let raw = image(100_000);
+    let len = bytes.len();
+    let name = Wanted {
+        name: Some("other"),
+        ..Wanted::default()
+    };
+    let expiring = |created: u64, expires: u64| {
+        let mut stream = stream.clone();
+        (stream.manifest.created, stream.manifest.expires) = (created, Some(expires));
+        stream.bytes(&[])
+    };
+    let now = Wanted {
+        now: Some(1_000_000),
+        ..Wanted::default()
+    };
+    let sent = stream.bytes(&[1]);
+    let small = disk(len - 512);
+    let coarse = TestDisk::with_capacity(8 << 20).with_sectors_of(4096);
+    let cases: [(&[u8], Wanted<'static>, TestDisk); 9] = [
+        (&sent, name, disk(len)),
+        (&sent, trusting(&[2]), disk(len)),
+        (&stream.bytes(&[]), trusting(&[1]), disk(len)),
+        (&raw, trusting(&[1]), disk(len)),
+        (&raw, name, disk(len)),
+        (&expiring(0, 999_999), now, disk(len)),
+        (&expiring(0, 1_000_001), Wanted::default(), disk(len)),
+        (&sent, Wanted::default(), small),
+        (&sent, Wanted::default(), coarse),
+    ];
+    for (number, (sent, wanted, disk)) in cases.into_iter().enumerate() {
+        let cast = CastOptions {
+            wanted,
+            ..CastOptions::default()
+        };
+        let before = disk.bytes();
+        let (error, leftover) = bad(sent, &options(cast), &disk);
+        let is_told = matches!(error, Error::Refused(_) | Error::Cast(_));
+        assert!(is_told, "case {number}: {error}");
+        assert_eq!(leftover, Leftover::Untouched, "case {number}");
+        assert!(disk.bytes() == before && disk.writes().is_empty());
+    }
+    // A reader of raw streams only is not led past the question.
+    let cast = CastOptions {
+        wanted: trusting(&[1]),
+        ..CastOptions::default()
+    };
+    let setup = Setup {
+        decompress: Decompress::None,
+        ..options(cast)
+    };
+    let (error, _) = bad(&sent, &setup, &disk(len));
+    let refusal = Refusal::Anonymous { signed: true };
+    assert_eq!(error, Error::Refused(refusal));
+}
+
+#[test]
+fn holes_can_be_zeroed_and_zeroes_left_out_of_a_blank_disk() {
+    let (stream, mut bytes) = Stream::new(ALL);
+    let sent = stream.bytes(&[]);
+    let zeroed = CastOptions {
+        holes: Holes::Zero,
+        ..CastOptions::default()
+    };
+    let used = disk(bytes.len());
+    // The hash of a hole that becomes zeroes is not in the table.
+    assert!(good(&sent, &options(zeroed), &used).verified);
+    bytes[CHUNK..2 * CHUNK].fill(0);
+    assert!(used.bytes() == bytes);
+    let skipped = CastOptions {
+        zero: Zeroes::Skip,
+        ..zeroed
+    };
+    let blank = disk(bytes.len()).holding(vec![0; bytes.len()]);
+    good(&sent, &options(skipped), &blank);
+    assert!(blank.bytes() == bytes);
+    let mut wrote = blank.writes().into_iter();
+    assert!(wrote.all(|write| write.offset != 3 * CHUNK as u64));
+    // One that was not blank is found out.
+    let (error, leftover) = bad(&sent, &options(skipped), &disk(bytes.len()));
+    let Error::Chunks(found) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(found.named(), [3, 6]);
+    assert_eq!(leftover, Leftover::Cleared);
+}
+
+#[test]
+fn what_a_disk_has_already_is_not_written_again() {
+    let (stream, bytes) = Stream::new(ALL);
+    let sent = stream.bytes(&[]);
+    let delta = CastOptions {
+        delta: true,
+        ..CastOptions::default()
+    };
+    let mut old = bytes.clone();
+    old[2 * CHUNK + 7] ^= 1;
+    old[6 * CHUNK + CHUNK / 2] ^= 1;
+    let used = disk(bytes.len()).holding(old);
+    assert!(good(&sent, &options(delta), &used).verified);
+    assert!(used.bytes() == bytes);
+    let mut chunks: Vec<u64> = used
+        .writes()
+        .iter()
+        .map(|write| write.offset / CHUNK as u64)
+        .collect();
+    chunks.dedup();
+    // The first is always written, and its start once more at the end.
+    assert_eq!(chunks, [0, 2, 6, 0]);
+}
+
+#[test]
+fn p1_bad_chunks_of_the_disk_are_named() {
+    let (stream, bytes) = Stream::new(ALL);
+    let sent = stream.bytes(&[]);
+    for (wrong, chunk) in [(9000, 0), (2 * CHUNK, 2), (3 * CHUNK + 5, 3)] {
+        let disk = disk(bytes.len()).failing(Fault::Flip(wrong as u64));
+        let (error, _) = bad(&sent, &options(CastOptions::default()), &disk);
+        let Error::Chunks(found) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(found.named(), [chunk], "byte {wrong}");
+    }
+    // Nobody has to know what is in a hole.
+    let disk = disk(bytes.len()).failing(Fault::Flip(CHUNK as u64 + 5));
+    good(&sent, &options(CastOptions::default()), &disk);
+}
+
+#[test]
+fn p1_a_chunk_that_is_not_what_the_table_says_is_never_written() {
+    let (stream, bytes) = Stream::new(ALL);
+    for (number, kind) in ALL.iter().enumerate() {
+        if matches!(kind, Kind::Hole | Kind::Zero) {
+            continue;
+        }
+        let mut stream = stream.clone();
+        let place = stream.stored[number].len() / 2;
+        stream.stored[number][place] ^= 1;
+        let disk = disk(bytes.len());
+        let setup = Setup {
+            options: DiskOptions {
+                on_failure: ironcast_receiver_nostd::engine::OnFailure::Keep,
+                ..DiskOptions::default()
+            },
+            ..options(CastOptions::default())
+        };
+        let (error, _) = bad(&stream.bytes(&[]), &setup, &disk);
+        let is_told = match error {
+            Error::Cast(
+                cast::Error::Hash { chunk }
+                | cast::Error::Decode { chunk, .. }
+                | cast::Error::Length { chunk, .. },
+            ) => chunk == number as u64,
+            _ => false,
+        };
+        assert!(is_told, "chunk {number}: {error}");
+        let end = number * CHUNK;
+        assert!(disk.bytes()[end..].iter().all(|&byte| byte == OLD));
+    }
+}
+
+#[test]
+fn a_stream_has_to_end_where_its_image_does() {
+    let (stream, bytes) = Stream::new(ALL);
+    let sent = stream.bytes(&[]);
+    let failed = |sent: &[u8]| bad(sent, &options(CastOptions::default()), &disk(bytes.len())).0;
+    let cut = Error::Cast(cast::Error::Cut { chunk: Some(7) });
+    assert_eq!(failed(&sent[..sent.len() - 1]), cut);
+    let early = Error::Cast(cast::Error::Cut { chunk: None });
+    assert_eq!(failed(&sent[..100]), early);
+    let more = [&sent[..], &sent[..]].concat();
+    assert_eq!(failed(&more), Error::Cast(cast::Error::Trailing));
+}
+
+#[test]
+fn p1_no_flipped_bit_is_a_success() {
+    let (stream, bytes) = Stream::new(ALL);
+    let sent = stream.bytes(&[1]);
+    let mut random = Random::new(7);
+    let cast = CastOptions {
+        wanted: trusting(&[1]),
+        ..CastOptions::default()
+    };
+    for _ in 0..200 {
+        let mut spoilt = sent.clone();
+        // Half of them before the chunks, which are most of it.
+        let front = u64::from(random.next().is_multiple_of(2)) * 1000;
+        let len = if front > 0 { front } else { sent.len() as u64 };
+        let place = (random.next() % len) as usize;
+        spoilt[place] ^= 1 << (random.next() % 8);
+        let (error, _) = bad(&spoilt, &options(cast), &disk(bytes.len()));
+        let is_told = matches!(error, Error::Refused(_) | Error::Cast(_));
+        assert!(is_told, "byte {place}: {error}");
+    }
+}
+
+/// The stream of an image, plain, for disks of `least` bytes and more.
+fn plain(bytes: &[u8], least: usize) -> Stream {
+    let (mut stream, _) = Stream::new(&[Kind::Plain]);
+    stream.manifest.size = bytes.len() as u64;
+    stream.manifest.least_disk = least as u64;
+    (stream.entries, stream.stored) = bytes
+        .chunks(CHUNK)
+        .map(|chunk| {
+            let stored = stored(Kind::Plain, chunk);
+            (entry(Kind::Plain, chunk, &stored), stored)
+        })
+        .unzip();
+    stream
+}
+
+#[test]
+fn p1_an_image_whose_end_is_free_fits_on_a_smaller_disk_too() {
+    let mut layout = Layout::new(512, 3 << 20);
+    // The last 600 sectors are free, but for the table's copy.
+    layout.partitions[1].1 = layout.sectors - 600;
+    let image = layout.image();
+    for len in [
+        image.len() - 512,
+        image.len() - 100 * 512,
+        image.len() + 512 * 7,
+    ] {
+        let disk = disk(len);
+        let sent = plain(&image, image.len() - 100 * 512).bytes(&[]);
+        let report = good(&sent, &options(CastOptions::default()), &disk);
+        assert!(report.verified);
+        assert_eq!(report.table, TableState::Moved);
+        judge(&disk.bytes(), 512).expect("both tables are right");
+    }
+    let kept = Setup {
+        options: DiskOptions {
+            gpt: Gpt::Keep,
+            ..DiskOptions::default()
+        },
+        ..options(CastOptions::default())
+    };
+    let sent = plain(&image, image.len() - 512).bytes(&[]);
+    let (error, leftover) = bad(&sent, &kept, &disk(image.len() - 512));
+    assert_eq!((error, leftover), (Error::Table(None), Leftover::Untouched));
+    // A manifest that promises too much is found out when the table is looked at.
+    let least = WRITE_SIZE;
+    let sent = plain(&image, least).bytes(&[]);
+    let (error, leftover) = bad(&sent, &options(CastOptions::default()), &disk(least));
+    assert!(matches!(error, Error::Table(Some(_))), "{error}");
+    assert_eq!(leftover, Leftover::Cleared);
+}
