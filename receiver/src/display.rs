@@ -146,7 +146,7 @@ impl Observer for Display {
             size,
             ..
         } = image.manifest;
-        let text = format!("Image {image}, {} bytes", Spaced(size));
+        let text = format!("The image is {image}, {} bytes", Spaced(size));
         let signed = match image.signed {
             Signed::By(key) => Some(key.to_string()),
             Signed::Unchecked { .. } => None,

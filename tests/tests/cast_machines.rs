@@ -172,7 +172,7 @@ fn p2_a_machine_takes_the_image_that_it_is_told_to_take() -> Result<(), LabError
         sending.wait_success(Duration::from_secs(30))?;
         machine.wait_off(Duration::from_secs(20))?;
         let results = room.results()?;
-        let words = results[0]["message"]
+        let words = results.last().unwrap()["note"]
             .as_str()
             .unwrap_or_default()
             .to_owned();

@@ -86,7 +86,7 @@ fn p1_a_cast_stream_is_unpacked_and_proved_without_its_zeroes() -> Result<(), La
     receiver.wait_success(LIMIT)?;
     image::demand_equal(&room.path("image"), &room.path("out"))?;
     let words = [
-        "Image signed by",
+        "The image is signed by",
         "lab, version 1",
         "read back and found equal",
     ];

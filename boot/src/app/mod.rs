@@ -11,6 +11,7 @@ mod config;
 mod console;
 mod disk;
 mod disk_identity;
+mod disk_options;
 mod disks;
 mod dry_run;
 mod events;

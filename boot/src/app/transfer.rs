@@ -13,18 +13,18 @@ use ironcast_proto::time::{Duration, Instant};
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 use ironcast_receiver_nostd::disk::Disk;
 use ironcast_receiver_nostd::engine::{
-    self, Decompress, DiskOptions, Engine, Event, Guids, Memory, Provenance, Report,
+    self, Decompress, DiskOptions, Engine, Event, Memory, Provenance, Report,
 };
 use ironcast_receiver_nostd::link::{Link, LinkMemory};
-use ironcast_receiver_nostd::settings::{Guid, Settings};
+use ironcast_receiver_nostd::settings::Settings;
 use ironcast_receiver_nostd::silence::{Remedy, Silence};
-use uefi::Status;
 
 use super::arch::ticks;
 use super::cast::CastSettings;
 use super::clock::{Clock, Nap};
 use super::console::Console;
 use super::disk::DiskError;
+use super::disk_options::disk_options;
 use super::disks::DiskInfo;
 use super::events;
 use super::failure::Failure;
@@ -35,7 +35,6 @@ use super::nic::Nic;
 use super::outcome::{self, Done};
 use super::processor::Processor;
 use super::progress::{self, Meter};
-use super::random;
 use super::stats::{self, Moment};
 
 /// How long the machine waits for a transfer to start: a night, so that machines can be switched on
@@ -112,15 +111,13 @@ impl<'a> Transfer<'a> {
             mut write_buffer,
             mut gzip,
         } = buffers;
-        console.line(&format!(
-            "ironcast: {} KiB of memory for blocks",
-            ring.as_slice().len() >> 10
-        ));
+        let memory_len = ring.as_slice().len() as u64;
+        let kib = memory_len >> 10;
+        console.line(&format!("ironcast: {kib} KiB of memory for blocks"));
         if let Some(address) = rendezvous.or_else(|| network.broadcast()) {
             config.control_address = address;
         }
         tell_where(&config, console);
-        let memory_len = ring.as_slice().len() as u64;
         let verify = options.verify && !target.is_dry_run();
         let memory = Memory {
             ring: ring.as_mut_slice(),
@@ -411,7 +408,7 @@ impl<'a> Receiving<'a> {
         if let Some((manifest, signed)) = self.engine.image() {
             let image = Provenance { manifest, signed };
             let size = manifest.size;
-            console.line(&format!("ironcast: image {image}, {size} bytes"));
+            console.line(&format!("ironcast: the image is {image}, {size} bytes"));
         }
     }
 
@@ -479,30 +476,4 @@ fn tell_where(config: &receiver::Config, console: &mut Console) {
     console.line(&format!(
         "ironcast: looking for a sender at {address}, own port {port}"
     ));
-}
-
-fn no_random_numbers(status: Status) -> Failure {
-    Failure::new(
-        format!(
-            "guid=new, but the firmware gives no random numbers ({status}), so nothing was written"
-        ),
-        "set guid=keep, or look for a random number generator in the firmware's setup",
-    )
-}
-
-/// What `settings` say about the disk.
-fn disk_options(settings: &Settings<'_>) -> Result<DiskOptions, Failure> {
-    let guids = match settings.guid {
-        Guid::Keep => Guids::Keep,
-        Guid::New => Guids::New {
-            seed: random::seed().map_err(no_random_numbers)?,
-        },
-    };
-    Ok(DiskOptions {
-        verify: settings.verify,
-        gpt: settings.gpt,
-        guids,
-        on_failure: settings.on_failure,
-        may_be_empty: false,
-    })
 }

@@ -5,10 +5,12 @@
 //! socket, and it never works longer than one write takes: the caller looks at the network in
 //! between (docs/protocol.md, "Back-pressure" and "End").
 
+mod arrived;
 mod checksums;
 mod chunks;
 mod clearing;
 mod closing;
+mod decoding;
 mod device;
 mod error;
 mod hashing;
@@ -48,7 +50,8 @@ pub use wanted::{Refusal, Wanted};
 
 use crate::decode::gzip;
 use crate::disk::Disk;
-use pipeline::{Arrived, Pipeline};
+use arrived::Arrived;
+use pipeline::Pipeline;
 
 /// Bytes of a write to the disk, save the last. Chosen: larger ones gain little on any disk that
 /// firmware drives, and this one keeps the network waiting for a millisecond and not ten.

@@ -6,13 +6,14 @@
 //! Every step takes one piece of what is there and says how far the stream is done with. Writes of
 //! raw images come straight from the ring, those of decoded ones from the caller's write buffer.
 
-use blake3::{Hash, Hasher};
-use ironcast_proto::cast;
+use blake3::Hash;
 #[cfg(feature = "alloc")]
 use ironcast_proto::cast::{Manifest, Signed};
 use ironcast_proto::receiver::Repair;
 
+use super::arrived::{Arrived, PIECE_LEN};
 use super::checksums::UNIT_LEN;
+use super::decoding::{Decoding, format_of};
 use super::hashing::{HashOffload, Hashing};
 use super::options::{CastOptions, DiskOptions, Leftover, TableState};
 use super::read_back::Proof;
@@ -22,34 +23,13 @@ use super::unpacking::Unpacking;
 use super::wanted::Refusal;
 use super::writer::Writer;
 use super::{Decompress, Error, Format, Memory, WRITE_SIZE};
-use crate::decode::{self, Compression, Decoder, Fault, MAGIC_LEN, gzip};
+use crate::decode::MAGIC_LEN;
 use crate::disk::Disk;
 use crate::image;
-
-/// Most bytes that one step hashes or takes to decode. Pure Rust on firmware's terms (no SIMD) does
-/// some 400 MB/s, an emulated CPU 50, so that a step takes less than a millisecond even there.
-const PIECE_LEN: u64 = UNIT_LEN as u64;
 
 /// What writes end at a multiple of where they can't end at one of [`WRITE_SIZE`]: the largest
 /// sector.
 const ALIGNMENT: u64 = 4096;
-
-/// A stream that is decoded, or may come to be.
-#[derive(Debug)]
-struct Decoding<'m> {
-    /// The decoder, once it is known which.
-    decoder: Option<Decoder<'m>>,
-    /// Until then, the memory for one of them.
-    gzip: Option<&'m mut gzip::Decoder>,
-    /// Decoded bytes wait here for the disk; of [`WRITE_SIZE`].
-    buffer: &'m mut [u8],
-    /// How many.
-    filled: usize,
-    /// How many of them are hashed.
-    hashed: usize,
-    /// Hash of the stream as it was sent, if that is not what the disk is given.
-    hasher: Hasher,
-}
 
 #[derive(Debug)]
 pub(super) struct Pipeline<'m, D: Disk> {
@@ -79,42 +59,6 @@ pub(super) struct Pipeline<'m, D: Disk> {
     has_decoded: bool,
 }
 
-/// How much of the stream is in the ring.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arrived {
-    /// Offset up to which every byte has arrived.
-    pub(super) upto: u64,
-    /// Whether the stream ends there.
-    pub(super) is_all: bool,
-    /// Whether the sender's next blocks find no room, so that waiting for more would be for ever.
-    pub(super) is_pressed: bool,
-    /// Whether more has come since the last step, so that more is likely to come right now.
-    pub(super) is_busy: bool,
-}
-
-impl Arrived {
-    /// How far a step over units of `unit` bytes goes that begins at `from`: to the unit's end, or
-    /// as far as the stream goes. `None` to wait.
-    fn end_of_unit(&self, from: u64, unit: u64) -> Option<u64> {
-        let end = (from / unit + 1) * unit;
-        if self.upto >= end {
-            Some(end)
-        } else if self.is_all && self.upto > from {
-            Some(self.upto)
-        } else {
-            None
-        }
-    }
-
-    /// How far a step goes that hashes or decodes from `from` on: over a piece, or over less if
-    /// waiting for more would be for ever; nowhere to wait.
-    fn end_of_piece(&self, from: u64) -> u64 {
-        self.end_of_unit(from, PIECE_LEN)
-            .or_else(|| self.is_pressed.then_some(self.upto))
-            .unwrap_or(from)
-    }
-}
-
 impl<'m, D: Disk> Pipeline<'m, D> {
     /// `memory` has been checked.
     pub(super) fn new(
@@ -135,14 +79,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             cast_options: CastOptions::default(),
             #[cfg(feature = "alloc")]
             unpacking: None,
-            decoding: is_on.then(|| Decoding {
-                decoder: None,
-                gzip,
-                buffer,
-                filled: 0,
-                hashed: 0,
-                hasher: Hasher::new(),
-            }),
+            decoding: is_on.then(|| Decoding::new(buffer, gzip)),
             format: (!is_on).then_some(Format::Raw),
             hashing: Hashing::new(),
             hashed: 0,
@@ -536,53 +473,6 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             (Format::Cast, _) => self.unpacking.as_ref().map_or(Ok(()), Unpacking::finish),
             _ => Ok(()),
         }
-    }
-}
-
-impl Decoding<'_> {
-    /// Has the decoder for a format, if that needs one.
-    fn begin(&mut self, format: Format) -> Result<Format, decode::Error> {
-        if let (Format::Compressed(compression), Some(gzip)) = (format, self.gzip.take()) {
-            self.decoder = Some(Decoder::new(compression, gzip)?);
-        }
-        Ok(format)
-    }
-
-    /// Decodes from `input` until it is used up or the buffer is full.
-    fn decode(&mut self, input: &[u8]) -> Result<decode::Decoded, decode::Error> {
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(decode::Decoded::default());
-        };
-        let decoded = decoder.decode(input, self.buffer, self.filled)?;
-        self.filled += decoded.produced;
-        Ok(decoded)
-    }
-
-    /// What is in the buffer, if the stream may end where it is.
-    fn finish(&mut self) -> Result<&mut [u8], decode::Error> {
-        if let Some(decoder) = &self.decoder {
-            decoder.finish()?;
-        }
-        self.hashed = 0;
-        let filled = core::mem::take(&mut self.filled);
-        Ok(self.buffer.get_mut(..filled).unwrap_or_default())
-    }
-}
-
-/// The format of a stream that begins with `start`, if it is one that is wanted.
-fn format_of(start: &[u8], decompress: Decompress) -> Result<Format, decode::Error> {
-    match decompress {
-        Decompress::None => Ok(Format::Raw),
-        Decompress::Auto | Decompress::Cast if start.starts_with(&cast::MAGIC) => Ok(Format::Cast),
-        Decompress::Cast => Ok(Format::Raw),
-        Decompress::Auto => Ok(Compression::of(start).map_or(Format::Raw, Format::Compressed)),
-        Decompress::Only(compression) if compression.begins_with(start) => {
-            Ok(Format::Compressed(compression))
-        }
-        Decompress::Only(compression) => Err(decode::Error {
-            compression,
-            fault: Fault::NotThis,
-        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading everything back that was given to the disk, a piece at a time.
 //!
-//! What tells whether it is right is either what was noted when it was given, or what the image says
-//! of itself, chunk by chunk.
+//! What tells whether it is right is either what was noted when it was given, or what the image
+//! says of itself, chunk by chunk.
 
 use super::checksums::{self, Checksums};
 use super::chunks::{ChunkReadBack, Chunks};
@@ -83,8 +83,8 @@ impl ReadBack {
     }
 }
 
-/// Reads a piece back. Where the start was held back there are zeros so far, and its bytes in memory
-/// count.
+/// Reads a piece back. Where the start was held back there are zeros so far, and its bytes in
+/// memory count.
 fn read_given<D: Disk>(
     device: &mut Device<D>,
     given: &Given,
