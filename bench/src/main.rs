@@ -7,6 +7,7 @@
 
 mod computer;
 mod copy;
+mod images;
 mod lab;
 mod machines;
 mod median;
@@ -60,6 +61,7 @@ fn run(options: &Options) -> Result<()> {
                 transfers.extend(measured);
                 page
             }
+            Part::Images => images::run(options).with_context(|| format!("{part:?}"))?,
             Part::Pieces => pieces::run(options).with_context(|| format!("{part:?}"))?,
             Part::Machines => machines::run(options).with_context(|| format!("{part:?}"))?,
             Part::Scale => scale::run(options).with_context(|| format!("{part:?}"))?,

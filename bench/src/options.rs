@@ -57,6 +57,8 @@ pub enum Part {
     Fec,
     /// The hot pieces of work: their time, and their instructions beside those on record
     Pieces,
+    /// Cast files: packing, their size, and transfers beside raw ones
+    Images,
     /// Many receivers, by simulation
     Scale,
     /// Virtual machines from power-on to their disks, against Linux with the stock receiver
@@ -74,6 +76,7 @@ impl Part {
             Self::Mixed => ("mixed", "Ours and stock programs together"),
             Self::Fec => ("fec", "With forward error correction"),
             Self::Pieces => ("pieces", "The hot pieces of work"),
+            Self::Images => ("images", "Images that say who they are"),
             Self::Scale => ("scale", "Many receivers, by simulation"),
             Self::Machines => ("machines", "A machine from power-on to its disk"),
         }

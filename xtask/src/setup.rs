@@ -95,12 +95,16 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "openssl", "openssl"),
     tool(Purpose::Sign, "sbsigntool", "sbsign"),
     tool(Purpose::Fuzz, "g++", "c++"),
+    tool(Purpose::Bench, "b3sum", "b3sum"),
     tool(Purpose::Bench, "binutils", "objcopy"),
     tool(Purpose::Bench, "binutils", "objdump"),
+    tool(Purpose::Bench, "e2fsprogs", "mkfs.ext4"),
     tool(Purpose::Bench, "iproute2", "ip"),
     tool(Purpose::Bench, "libc-bin", "ldd"),
+    tool(Purpose::Bench, "lz4", "lz4"),
     tool(Purpose::Bench, "mount", "losetup"),
     tool(Purpose::Bench, "nftables", "nft"),
+    tool(Purpose::Bench, "partclone", "partclone.ext4"),
     tool(Purpose::Bench, "udpcast", "udp-sender"),
     tool(Purpose::Bench, "uftp", "uftp"),
     tool(Purpose::Bench, "uftp", "uftpd"),
@@ -108,6 +112,7 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Bench, "util-linux", "nsenter"),
     tool(Purpose::Bench, "util-linux", "setpriv"),
     tool(Purpose::Bench, "valgrind", "valgrind"),
+    tool(Purpose::Bench, "zstd", "zstd"),
 ];
 
 /// What all tasks but `bench` together need.

@@ -142,6 +142,6 @@ pub fn cases(part: Part, options: &Options) -> Vec<Case> {
                 ..smaller(4, case(receivers, loss, &[Ours, Stock]))
             })
             .to_vec(),
-        Part::Machines | Part::Pieces | Part::Scale => Vec::new(),
+        Part::Images | Part::Machines | Part::Pieces | Part::Scale => Vec::new(),
     }
 }
