@@ -17,6 +17,7 @@ use crate::codec::Codec;
 use crate::error::Error;
 use crate::inspect;
 use crate::keys::{SecretKey, read_public_key, write_key_pair};
+use crate::layout::Layout;
 use crate::pack::{Settings, pack};
 use crate::progress::Progress;
 use crate::read::Input;
@@ -106,9 +107,10 @@ struct Pack {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1M")]
     chunk: usize,
 
-    /// Size of a sector of the disk: 512 or 4096
-    #[arg(long, value_name = "BYTES", default_value_t = 512)]
-    sector_size: u32,
+    /// Size of a sector of the disk: 512 or 4096 [default: what its GPT is for, else that of the
+    /// disk that is packed, else 512]
+    #[arg(long, value_name = "BYTES")]
+    sector_size: Option<u32>,
 
     /// When it was made, in seconds since 1970 [default: when the image was changed last]
     #[arg(long, value_name = "SECONDS")]
@@ -225,12 +227,13 @@ impl Pack {
         let source = Source::open(&self.image, self.scratch.as_deref().unwrap_or(folder))?;
         let stem = self.image.file_name().unwrap_or_default().to_string_lossy();
         let stem = stem.split('.').next().unwrap_or_default();
+        let layout = Layout::read(&source, self.sector_size)?;
         let settings = Settings {
             name: self.name.as_deref().unwrap_or(stem),
             version: self.image_version,
             created: self.created.unwrap_or(source.created()),
             expires: self.expires,
-            sector_size: self.sector_size,
+            layout: &layout,
             chunk_size: u32::try_from(self.chunk).unwrap_or(u32::MAX),
             codec: self.compress,
             keys: &keys,

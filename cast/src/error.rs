@@ -26,6 +26,15 @@ pub enum Error {
         /// Its bytes.
         size: u64,
     },
+    /// The image's partition table is for sectors of another size than was said.
+    SectorSize {
+        /// The image.
+        path: PathBuf,
+        /// Bytes of a sector, as was said.
+        said: u32,
+        /// As the table has it.
+        table: u32,
+    },
     /// The manifest would have a value that no reader takes.
     Manifest(ManifestError),
     /// A key file is none, or its password is another.
@@ -92,6 +101,12 @@ impl fmt::Display for Error {
                  disk, or was cut short; --sector-size says what sectors it has",
                 path.display()
             ),
+            Self::SectorSize { path, said, table } => write!(
+                f,
+                "the partition table of {} is for sectors of {table} bytes, and --sector-size says \
+                 {said}; leave that out",
+                path.display()
+            ),
             Self::Manifest(error) => error.fmt(f),
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
             Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
@@ -120,9 +135,11 @@ impl std::error::Error for Error {
             Self::File { source, .. } => Some(source),
             Self::Key { source, .. } => Some(source),
             Self::Cast { source, .. } => Some(source),
-            Self::Manifest(_) | Self::Size { .. } | Self::PublicKey(_) | Self::TooSmall { .. } => {
-                None
-            }
+            Self::Manifest(_)
+            | Self::Size { .. }
+            | Self::SectorSize { .. }
+            | Self::PublicKey(_)
+            | Self::TooSmall { .. } => None,
         }
     }
 }

@@ -61,7 +61,7 @@ pub fn json(manifest: &Manifest<'_>, signed: Signed) -> Value {
         "features": manifest.features.names().collect::<Vec<_>>(),
         "root": hex(&manifest.root),
         "signed_by": signed,
-        "partitions": manifest.partitions,
+        "partitions": manifest.partitions.map(|text| text.lines().collect::<Vec<_>>()),
     })
 }
 

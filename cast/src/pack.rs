@@ -18,6 +18,7 @@ use ironcast_proto::cast::{
 use crate::codec::{Codec, Encoder};
 use crate::error::Error;
 use crate::keys::SecretKey;
+use crate::layout::Layout;
 use crate::order::Order;
 use crate::source::{Source, is_zero};
 
@@ -32,8 +33,8 @@ pub struct Settings<'s> {
     pub created: u64,
     /// When it expires, likewise; `None` for never.
     pub expires: Option<u64>,
-    /// Bytes of a sector: 512 or 4096.
-    pub sector_size: u32,
+    /// What is on the image.
+    pub layout: &'s Layout,
     /// Bytes of a chunk: a power of two, 64 KiB to 16 MiB.
     pub chunk_size: u32,
     /// How chunks are stored.
@@ -71,9 +72,10 @@ pub fn pack(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Packed, Error> {
     let writing = || Error::file("write", name);
+    let about = About::of(source, settings)?;
     let blank = TableMaker::default();
-    let head_len = front(source, settings, &blank)?.len() as u64;
-    let manifest = manifest(source, settings, &blank)?;
+    let head_len = front(&about, settings, &blank)?.len() as u64;
+    let manifest = manifest(&about, settings, &blank);
     let (chunks, table_len) = (manifest.chunks(), manifest.table_len());
     let mut writer = BufWriter::new(output);
     let start = SeekFrom::Start(head_len + table_len);
@@ -91,7 +93,7 @@ pub fn pack(
     let output = writer
         .into_inner()
         .map_err(|error| writing()(error.into_error()))?;
-    let front = front(source, settings, &maker)?;
+    let front = front(&about, settings, &maker)?;
     output.write_all_at(&front, 0).map_err(writing())?;
     output.write_all_at(&table, head_len).map_err(writing())?;
     output.sync_all().map_err(writing())?;
@@ -188,17 +190,30 @@ fn entry(kind: Kind, hash: [u8; 32], stored: &[u8]) -> Entry {
     }
 }
 
-/// The manifest of an image whose table came to this.
-fn manifest<'s>(
-    source: &Source,
-    settings: &Settings<'s>,
-    table: &TableMaker,
-) -> Result<Manifest<'s>, Error> {
-    let size = source.size();
-    if size == 0 || !size.is_multiple_of(settings.sector_size.max(1).into()) {
-        let path = source.path().to_owned();
-        return Err(Error::Size { path, size });
+/// What the image is, which its manifest says beside what the settings do.
+struct About {
+    size: u64,
+    least_disk: u64,
+    partitions: Option<String>,
+}
+
+impl About {
+    fn of(source: &Source, settings: &Settings<'_>) -> Result<Self, Error> {
+        let (size, layout) = (source.size(), settings.layout);
+        if size == 0 || !size.is_multiple_of(layout.sector_size().max(1).into()) {
+            let path = source.path().to_owned();
+            return Err(Error::Size { path, size });
+        }
+        Ok(Self {
+            size,
+            least_disk: layout.least_disk(source)?,
+            partitions: layout.words(),
+        })
     }
+}
+
+/// The manifest of an image whose table came to this.
+fn manifest<'s>(about: &'s About, settings: &Settings<'s>, table: &TableMaker) -> Manifest<'s> {
     let mut uuid = [0; 16];
     let name = blake3::Hasher::new()
         .update(&table.root())
@@ -209,26 +224,26 @@ fn manifest<'s>(
     // Of what is inside, by a way of our own (RFC 9562, version 8).
     uuid[6] = 0x80 | uuid[6] & 0x0f;
     uuid[8] = 0x80 | uuid[8] & 0x3f;
-    Ok(Manifest {
+    Manifest {
         features: settings.codec.features(),
         name: settings.name,
         uuid,
         version: settings.version,
         created: settings.created,
         expires: settings.expires,
-        size,
-        sector_size: settings.sector_size,
+        size: about.size,
+        sector_size: settings.layout.sector_size(),
         chunk_size: settings.chunk_size,
-        least_disk: size,
-        partitions: None,
+        least_disk: about.least_disk,
+        partitions: about.partitions.as_deref(),
         root: table.root(),
         stored: table.stored(),
-    })
+    }
 }
 
 /// Everything before the table.
-fn front(source: &Source, settings: &Settings<'_>, table: &TableMaker) -> Result<Vec<u8>, Error> {
-    let manifest = manifest(source, settings, table)?;
+fn front(about: &About, settings: &Settings<'_>, table: &TableMaker) -> Result<Vec<u8>, Error> {
+    let manifest = manifest(about, settings, table);
     let mut buffer = vec![0; MAX_MANIFEST_LEN];
     let len = manifest.encode(&mut buffer)?;
     // No more than the buffer's.

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
@@ -79,6 +79,13 @@ impl Source {
         self.created
     }
 
+    /// Bytes of a sector, if it is a disk.
+    pub(crate) fn sector_size(&self) -> Option<u32> {
+        let kind = self.file.metadata().ok()?.file_type();
+        let size = rustix::fs::ioctl_blksszget(&self.file).ok()?;
+        kind.is_block_device().then_some(size)
+    }
+
     /// Whether the file has any data there; what it doesn't reads as zeroes.
     pub(crate) fn has_data(&self, range: &Range<u64>) -> bool {
         match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(range.start)) {
@@ -87,6 +94,26 @@ impl Source {
             // It can't tell.
             Err(_) => true,
         }
+    }
+
+    /// Up to `len` bytes from `start` on, as far as the image goes.
+    pub(crate) fn bytes_at(&self, start: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let end = start.saturating_add(len as u64).min(self.size);
+        self.read(&(start.min(end)..end))
+    }
+
+    /// Whether all bytes there are 0. What has no data is not read.
+    pub(crate) fn is_zero(&self, range: Range<u64>) -> Result<bool, Error> {
+        let mut start = range.start;
+        while start < range.end {
+            let end = range.end.min(start + PIECE as u64);
+            let piece = start..end;
+            if self.has_data(&piece) && !is_zero(&self.read(&piece)?) {
+                return Ok(false);
+            }
+            start = end;
+        }
+        Ok(true)
     }
 
     /// The bytes there.

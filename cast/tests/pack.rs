@@ -5,19 +5,19 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ironcast_cast::{Codec, Packed, SecretKey, Settings, Source, pack, write_key_pair};
+use ironcast_cast::{Codec, Layout, Packed, SecretKey, Settings, Source, pack, write_key_pair};
 use ironcast_proto::cast::{Kind, PublicKey, Signed};
 use ironcast_receiver_nostd::cast::{Reader, Step};
 
 const MIB: usize = 1 << 20;
 
-fn settings<'s>(codec: Codec, keys: &'s [SecretKey]) -> Settings<'s> {
+fn settings<'s>(codec: Codec, keys: &'s [SecretKey], layout: &'s Layout) -> Settings<'s> {
     Settings {
         name: "lab",
         version: 7,
         created: 1_790_000_000,
         expires: Some(1_900_000_000),
-        sector_size: 512,
+        layout,
         chunk_size: MIB as u32,
         codec,
         keys,
@@ -49,8 +49,10 @@ fn write_sparse(path: &Path, image: &[u8]) {
     }
 }
 
-fn packed(image: &Path, output: &Path, settings: &Settings<'_>) -> (Packed, Vec<u8>) {
+fn packed(image: &Path, output: &Path, codec: Codec, keys: &[SecretKey]) -> (Packed, Vec<u8>) {
     let source = Source::open(image, Path::new("/tmp")).unwrap();
+    let layout = Layout::read(&source, None).unwrap();
+    let settings = &settings(codec, keys, &layout);
     let mut last = 0;
     let mut progress = |done: u64| {
         assert!(done > last);
@@ -105,7 +107,7 @@ fn an_image_comes_out_as_it_went_in_and_the_same_comes_to_the_same_bytes() {
         (Codec::Lz4, Kind::Lz4),
         (Codec::Zstd(3), Kind::Zstd),
     ] {
-        let (about, stream) = packed(&raw, &cast, &settings(codec, &[]));
+        let (about, stream) = packed(&raw, &cast, codec, &[]);
         assert_eq!((about.chunks, about.zeroes), (10, 6), "{codec:?}");
         assert_eq!(about.written, stream.len() as u64);
         let (out, kinds, signed) = read(&stream, &[]);
@@ -113,7 +115,7 @@ fn an_image_comes_out_as_it_went_in_and_the_same_comes_to_the_same_bytes() {
         assert_eq!(signed, Signed::Unchecked { signatures: 0 });
         assert_eq!((kinds[0], kinds[7]), (kind, Kind::Plain));
         assert_eq!(kinds[2..7], [Kind::Zero; 5]);
-        let (_, again) = packed(&raw, &cast, &settings(codec, &[]));
+        let (_, again) = packed(&raw, &cast, codec, &[]);
         assert!(again == stream, "{codec:?}");
     }
 }
@@ -130,7 +132,7 @@ fn who_has_signed_is_known_by_the_public_key() {
         write_key_pair(&secret, &public, Some(String::new())).unwrap();
         keys.push(SecretKey::read(&secret, Some(String::new())).unwrap());
     }
-    let (_, stream) = packed(&path("image"), &path("cast"), &settings(Codec::Lz4, &keys));
+    let (_, stream) = packed(&path("image"), &path("cast"), Codec::Lz4, &keys);
     for key in &keys {
         let (_, _, signed) = read(&stream, &[key.public()]);
         assert_eq!(signed, Signed::By(key.public().number));
@@ -146,12 +148,9 @@ fn an_image_that_is_none_is_refused() {
         let source = Source::open(&path, folder.path()).unwrap();
         let output = folder.path().join("cast");
         let file = File::create(&output).unwrap();
-        let result = pack(
-            &source,
-            (file, &output),
-            &settings(Codec::None, &[]),
-            &mut |_| {},
-        );
+        let layout = Layout::read(&source, None).unwrap();
+        let settings = settings(Codec::None, &[], &layout);
+        let result = pack(&source, (file, &output), &settings, &mut |_| {});
         let error = result.unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()), "{error}");
     }
