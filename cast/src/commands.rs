@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use ironcast_hosted::{ExitStatus, parse_size, report_failure};
+use ironcast_hosted::{ExitStatus, JournalSettings, parse_size, report_failure, warn};
 use ironcast_proto::cast::PublicKey;
 
 use crate::codec::Codec;
@@ -18,11 +18,12 @@ use crate::error::Error;
 use crate::inspect;
 use crate::keys::{SecretKey, read_public_key, write_key_pair};
 use crate::layout::Layout;
-use crate::pack::{Settings, pack};
+use crate::pack::{Packed, Settings, pack};
 use crate::progress::Progress;
 use crate::read::Input;
 use crate::source::Source;
 use crate::unpack::unpack;
+use crate::used::Unused;
 use crate::verify::verify;
 
 /// Runs the command that a program's `arguments` name, from the program's own name on; `None` if
@@ -47,7 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitStatus> 
         }
     };
     Some(line.command.run().unwrap_or_else(|error| {
-        report_failure(word, &error, &ironcast_hosted::JournalSettings::default());
+        report_failure(word, &error, &JournalSettings::default());
         ExitStatus::Failed
     }))
 }
@@ -112,6 +113,10 @@ struct Pack {
     #[arg(long, value_name = "BYTES")]
     sector_size: Option<u32>,
 
+    /// Leave out what the file systems don't use, as far as partclone knows them
+    #[arg(long)]
+    used_only: bool,
+
     /// When it was made, in seconds since 1970 [default: when the image was changed last]
     #[arg(long, value_name = "SECONDS")]
     created: Option<u64>,
@@ -120,8 +125,8 @@ struct Pack {
     #[arg(long, value_name = "SECONDS")]
     expires: Option<u64>,
 
-    /// Where an image that is compressed or a virtual machine's is unpacked meanwhile [default:
-    /// beside the cast file]
+    /// Where an image that is compressed or a virtual machine's is unpacked meanwhile, and, with
+    /// --used-only, partitions are copied if need be [default: beside the cast file]
     #[arg(long, value_name = "FOLDER")]
     scratch: Option<PathBuf>,
 }
@@ -207,33 +212,29 @@ impl Command {
 impl Pack {
     fn run(&self) -> Result<ExitStatus, Error> {
         let writing = || Error::file("write", &self.output);
-        if self.output.exists() && !self.force {
-            let text = "it is there already; --force writes over it";
-            return Err(writing()(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                text,
-            )));
-        }
-        let keys: Result<Vec<SecretKey>, Error> = self
-            .sign
-            .iter()
-            .map(|path| SecretKey::read(path, None))
-            .collect();
-        let keys = keys?;
+        self.demand_new().map_err(writing())?;
+        let keys = self.sign.iter().map(|path| SecretKey::read(path, None));
+        let keys: Vec<SecretKey> = keys.collect::<Result<_, Error>>()?;
         let folder = match self.output.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let source = Source::open(&self.image, self.scratch.as_deref().unwrap_or(folder))?;
+        let scratch = self.scratch.as_deref().unwrap_or(folder);
+        let source = Source::open(&self.image, scratch)?;
         let stem = self.image.file_name().unwrap_or_default().to_string_lossy();
         let stem = stem.split('.').next().unwrap_or_default();
         let layout = Layout::read(&source, self.sector_size)?;
+        let unused = match self.used_only {
+            true => unused(&source, &layout, scratch)?,
+            false => Unused::default(),
+        };
         let settings = Settings {
             name: self.name.as_deref().unwrap_or(stem),
             version: self.image_version,
             created: self.created.unwrap_or(source.created()),
             expires: self.expires,
             layout: &layout,
+            unused: &unused.ranges,
             chunk_size: u32::try_from(self.chunk).unwrap_or(u32::MAX),
             codec: self.compress,
             keys: &keys,
@@ -251,6 +252,19 @@ impl Pack {
         progress.end();
         file.persist(&self.output)
             .map_err(|error| writing()(error.error))?;
+        self.tell(&packed, &unused);
+        Ok(ExitStatus::Success)
+    }
+
+    fn demand_new(&self) -> io::Result<()> {
+        if self.output.exists() && !self.force {
+            let text = "it is there already; --force writes over it";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, packed: &Packed, unused: &Unused) {
         say(&format!(
             "{}: {} bytes of {}; {} of {} chunks are zeroes",
             self.output.display(),
@@ -259,8 +273,32 @@ impl Pack {
             packed.zeroes,
             packed.chunks
         ));
-        Ok(ExitStatus::Success)
+        if self.used_only {
+            say(&format!(
+                "left out: {} bytes that are not in use; {} of {} chunks are holes",
+                unused.ranges.bytes(),
+                packed.holes,
+                packed.chunks
+            ));
+        }
     }
+}
+
+/// What of an image its file systems don't use. Says of each partition what came of it.
+fn unused(source: &Source, layout: &Layout, scratch: &Path) -> Result<Unused, Error> {
+    let unused = Unused::find(source, layout, scratch)?;
+    for told in &unused.partitions {
+        match told.unused {
+            Ok(_) => say(&told.to_string()),
+            Err(_) => warn(&told.to_string(), &JournalSettings::default()),
+        }
+    }
+    if unused.partitions.is_empty() {
+        let text = "the image has neither partitions nor a file system that is known: all of it is \
+                    packed";
+        warn(text, &JournalSettings::default());
+    }
+    Ok(unused)
 }
 
 impl Cast {

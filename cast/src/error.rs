@@ -35,6 +35,11 @@ pub enum Error {
         /// As the table has it.
         table: u32,
     },
+    /// A program of partclone's is not installed.
+    Partclone(
+        /// Which.
+        String,
+    ),
     /// The manifest would have a value that no reader takes.
     Manifest(ManifestError),
     /// A key file is none, or its password is another.
@@ -107,6 +112,11 @@ impl fmt::Display for Error {
                  {said}; leave that out",
                 path.display()
             ),
+            Self::Partclone(program) => write!(
+                f,
+                "{program} is not installed, and --used-only needs it to know what a file system \
+                 uses: apt-get install partclone"
+            ),
             Self::Manifest(error) => error.fmt(f),
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
             Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
@@ -138,6 +148,7 @@ impl std::error::Error for Error {
             Self::Manifest(_)
             | Self::Size { .. }
             | Self::SectorSize { .. }
+            | Self::Partclone(_)
             | Self::PublicKey(_)
             | Self::TooSmall { .. } => None,
         }

@@ -17,6 +17,7 @@ mod progress;
 mod read;
 mod source;
 mod unpack;
+mod used;
 mod verify;
 
 pub use codec::{Codec, ParseCodecError};
@@ -27,4 +28,5 @@ pub use pack::{Packed, Settings, pack};
 pub use read::Input;
 pub use source::Source;
 pub use unpack::{Unpacked, unpack};
+pub use used::{Kept, Ranges, Told, Unused};
 pub use verify::{Verdict, verify};

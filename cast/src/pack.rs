@@ -11,7 +11,7 @@ use std::path::Path;
 use std::thread;
 
 use ironcast_proto::cast::{
-    Chunks, Entry, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN,
+    Chunks, Entry, Features, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN,
     STORED_HASH_LEN, TableMaker, hash_of_zeroes,
 };
 
@@ -21,6 +21,7 @@ use crate::keys::SecretKey;
 use crate::layout::Layout;
 use crate::order::Order;
 use crate::source::{Source, is_zero};
+use crate::used::Ranges;
 
 /// How an image is to be packed.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Settings<'s> {
     pub expires: Option<u64>,
     /// What is on the image.
     pub layout: &'s Layout,
+    /// What of it nobody needs, which is left out.
+    pub unused: &'s Ranges,
     /// Bytes of a chunk: a power of two, 64 KiB to 16 MiB.
     pub chunk_size: u32,
     /// How chunks are stored.
@@ -54,6 +57,8 @@ pub struct Packed {
     pub chunks: u64,
     /// Those of them that are all zeroes.
     pub zeroes: u64,
+    /// Those of them that are left out, since the image has no use for them.
+    pub holes: u64,
     /// BLAKE3 of the table: what the image is known by.
     pub root: [u8; 32],
 }
@@ -82,14 +87,15 @@ pub fn pack(
     writer.seek(start).map_err(writing())?;
     let mut maker = TableMaker::default();
     let mut table = Vec::with_capacity(usize::try_from(table_len).unwrap_or_default());
-    let mut zeroes = 0;
+    let (mut zeroes, mut holes) = (0, 0);
     let mut take = |chunk: Stored| {
         table.extend(maker.push(&chunk.entry));
         zeroes += u64::from(chunk.entry.kind == Kind::Zero);
+        holes += u64::from(chunk.entry.kind == Kind::Hole);
         progress(chunk.end);
         writer.write_all(&chunk.bytes).map_err(writing())
     };
-    in_order(source, chunks, settings.codec, &mut take)?;
+    in_order((source, settings.unused), chunks, settings.codec, &mut take)?;
     let output = writer
         .into_inner()
         .map_err(|error| writing()(error.into_error()))?;
@@ -102,6 +108,7 @@ pub fn pack(
         written: head_len + table_len + maker.stored(),
         chunks: chunks.count(),
         zeroes,
+        holes,
         root: maker.root(),
     })
 }
@@ -116,7 +123,7 @@ struct Stored {
 
 /// Has all processors work on the chunks, and gives them to `take` in order.
 fn in_order(
-    source: &Source,
+    (source, unused): (&Source, &Ranges),
     chunks: Chunks,
     codec: Codec,
     take: &mut dyn FnMut(Stored) -> Result<(), Error>,
@@ -136,7 +143,8 @@ fn in_order(
                         true => zeroes,
                         false => hash_of_zeroes(len),
                     };
-                    order.done(number, stored(source, range, zero_hash, &mut encoder));
+                    let image = (source, unused);
+                    order.done(number, stored(image, range, zero_hash, &mut encoder));
                 }
             });
         }
@@ -148,16 +156,30 @@ fn in_order(
 
 /// Reads, hashes and compresses a chunk.
 fn stored(
-    source: &Source,
+    (source, unused): (&Source, &Ranges),
     range: Range<u64>,
     zero_hash: impl FnOnce() -> [u8; 32],
     encoder: &mut std::io::Result<Encoder>,
 ) -> Result<Stored, Error> {
     let end = range.end;
-    let bytes = match source.has_data(&range) {
+    if unused.covers(&range) {
+        return Ok(Stored {
+            entry: entry(Kind::Hole, [0; 32], &[]),
+            bytes: Vec::new(),
+            end,
+        });
+    }
+    let mut bytes = match source.has_data(&range) {
         true => source.read(&range)?,
         false => Vec::new(),
     };
+    // What is left over there would only make it longer.
+    for part in unused.within(&range) {
+        let (from, to) = (part.start - range.start, part.end - range.start);
+        if let Some(part) = bytes.get_mut(from as usize..to as usize) {
+            part.fill(0);
+        }
+    }
     if is_zero(&bytes) {
         return Ok(Stored {
             entry: entry(Kind::Zero, zero_hash(), &[]),
@@ -195,6 +217,7 @@ struct About {
     size: u64,
     least_disk: u64,
     partitions: Option<String>,
+    has_holes: bool,
 }
 
 impl About {
@@ -208,8 +231,19 @@ impl About {
             size,
             least_disk: layout.least_disk(source)?,
             partitions: layout.words(),
+            has_holes: has_holes(settings, size),
         })
     }
+}
+
+/// Whether some chunk will be a hole, which the manifest has to name before there is a table.
+fn has_holes(settings: &Settings<'_>, size: u64) -> bool {
+    let chunk = u64::from(settings.chunk_size).max(1);
+    let has_chunk = |range: &Range<u64>| {
+        let start = range.start.next_multiple_of(chunk);
+        start < range.end && (start + chunk).min(size) <= range.end
+    };
+    settings.unused.iter().any(has_chunk)
 }
 
 /// The manifest of an image whose table came to this.
@@ -225,7 +259,10 @@ fn manifest<'s>(about: &'s About, settings: &Settings<'s>, table: &TableMaker) -
     uuid[6] = 0x80 | uuid[6] & 0x0f;
     uuid[8] = 0x80 | uuid[8] & 0x3f;
     Manifest {
-        features: settings.codec.features(),
+        features: Features {
+            holes: about.has_holes,
+            ..settings.codec.features()
+        },
         name: settings.name,
         uuid,
         version: settings.version,

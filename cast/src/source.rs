@@ -79,6 +79,11 @@ impl Source {
         self.created
     }
 
+    /// The file or device that has the image as it is.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Bytes of a sector, if it is a disk.
     pub(crate) fn sector_size(&self) -> Option<u32> {
         let kind = self.file.metadata().ok()?.file_type();

@@ -4,12 +4,17 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use ironcast_cast::{Codec, Layout, Packed, SecretKey, Settings, Source, pack, write_key_pair};
+use ironcast_cast::{
+    Codec, Layout, Packed, Ranges, SecretKey, Settings, Source, pack, write_key_pair,
+};
 use ironcast_proto::cast::{Kind, PublicKey, Signed};
 use ironcast_receiver_nostd::cast::{Reader, Step};
 
 const MIB: usize = 1 << 20;
+
+static ALL: LazyLock<Ranges> = LazyLock::new(Ranges::default);
 
 fn settings<'s>(codec: Codec, keys: &'s [SecretKey], layout: &'s Layout) -> Settings<'s> {
     Settings {
@@ -18,6 +23,7 @@ fn settings<'s>(codec: Codec, keys: &'s [SecretKey], layout: &'s Layout) -> Sett
         created: 1_790_000_000,
         expires: Some(1_900_000_000),
         layout,
+        unused: &ALL,
         chunk_size: MIB as u32,
         codec,
         keys,

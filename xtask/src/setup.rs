@@ -83,7 +83,12 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
     tool(Purpose::Test, "zstd", "zstd"),
+    tool(Purpose::Test, "btrfs-progs", "mkfs.btrfs"),
+    tool(Purpose::Test, "ntfs-3g", "mkntfs"),
+    tool(Purpose::Test, "partclone", "partclone.extfs"),
     tool(Purpose::Test, "python3", "python3"),
+    tool(Purpose::Test, "qemu-utils", "qemu-img"),
+    tool(Purpose::Test, "xfsprogs", "mkfs.xfs"),
     tool(
         Purpose::Test,
         "qemu-efi-aarch64",

@@ -60,6 +60,20 @@ pub(crate) struct Partition {
     pub(crate) is_extended: bool,
 }
 
+impl Partition {
+    /// What stands for an image that is a file system itself.
+    pub(crate) fn bare(contents: FileSystem, size: u64) -> Self {
+        Self {
+            number: 0,
+            range: 0..size,
+            kind: String::new(),
+            name: String::new(),
+            contents: Some(contents),
+            is_extended: false,
+        }
+    }
+}
+
 impl Layout {
     /// Looks at an image. `sector_size` is what its maker says, if he does.
     ///
@@ -108,6 +122,16 @@ impl Layout {
     /// [`Error::File`].
     pub fn least_disk(&self, source: &Source) -> Result<u64, Error> {
         smallest::least_disk(self, source)
+    }
+
+    /// The partitions, in the order of their numbers.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.iter()
+    }
+
+    /// What the image has if it has no table, and is a file system itself.
+    pub(crate) fn bare(&self) -> Option<FileSystem> {
+        self.bare
     }
 
     /// Where the last partition ends.
