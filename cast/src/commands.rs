@@ -104,9 +104,10 @@ struct Pack {
     #[arg(long, value_name = "CODEC", default_value = "zstd")]
     compress: Codec,
 
-    /// Size of a chunk: a power of two, 64k to 16M
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1M")]
-    chunk: usize,
+    /// Size of a chunk: a power of two, 64k to 16M [default: 4M with zstd, which has use for it,
+    /// else 1M]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    chunk: Option<usize>,
 
     /// Size of a sector of the disk: 512 or 4096 [default: what its GPT is for, else that of the
     /// disk that is packed, else 512]
@@ -235,7 +236,7 @@ impl Pack {
             expires: self.expires,
             layout: &layout,
             unused: &unused.ranges,
-            chunk_size: u32::try_from(self.chunk).unwrap_or(u32::MAX),
+            chunk_size: u32::try_from(self.chunk_size()).unwrap_or(u32::MAX),
             codec: self.compress,
             keys: &keys,
         };
@@ -254,6 +255,14 @@ impl Pack {
             .map_err(|error| writing()(error.error))?;
         self.tell(&packed, &unused);
         Ok(ExitStatus::Success)
+    }
+
+    fn chunk_size(&self) -> usize {
+        let default = match self.compress {
+            Codec::Zstd(_) => 4 << 20,
+            Codec::Lz4 | Codec::None => 1 << 20,
+        };
+        self.chunk.unwrap_or(default)
     }
 
     fn demand_new(&self) -> io::Result<()> {

@@ -30,7 +30,7 @@ impl Folder {
         file.unwrap().set_len(LEN).unwrap();
         good(&folder.sender("keygen -W -s lab.key -p lab.pub"));
         good(&folder.sender("keygen -W -s other.key -p other.pub"));
-        good(&folder.sender("pack image.raw -o image.cast --sign lab.key"));
+        good(&folder.sender("pack image.raw -o image.cast --sign lab.key --chunk 1M"));
         Ok(folder)
     }
 
@@ -199,7 +199,7 @@ fn nothing_is_packed_by_halves_or_over_something_else() -> Result<(), LabError> 
     let usage = folder.sender("pack image.raw -o new --compress bzip2");
     assert_eq!(usage.status.code(), Some(2));
     let before = fs::read(folder.path("image.cast")).unwrap();
-    good(&folder.sender("pack image.raw -o image.cast --force --sign lab.key"));
+    good(&folder.sender("pack image.raw -o image.cast --force --sign lab.key --chunk 1M"));
     assert!(fs::read(folder.path("image.cast")).unwrap() == before);
     Ok(())
 }
