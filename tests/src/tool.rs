@@ -15,7 +15,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("lz4", "lz4"),
     ("lzop", "lzop"),
-    ("fsck.ext4", "e2fsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.vfat", "dosfstools"),
