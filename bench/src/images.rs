@@ -36,9 +36,8 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// Fails if a program is missing or fails.
 pub fn run(options: &Options) -> Result<Page> {
-    fs::create_dir_all(&options.disk).context("cannot make the folder for files")?;
-    let folder = tempfile::tempdir_in(&options.disk).context("cannot make a folder for images")?;
-    let images = Images::make(folder.path(), if options.quick { QUICK } else { SIZES })?;
+    let memory = MemoryFolder::new()?;
+    let images = Images::make(memory, if options.quick { QUICK } else { SIZES })?;
     let mut raw = Table::new(["what", "round", "seconds", "bytes"]);
     let speeds = speeds(&images, options, &mut raw)?;
     let sizes = sizes(&images)?;
@@ -61,9 +60,9 @@ pub fn run(options: &Options) -> Result<Page> {
     page.table(sizes);
     page.text("## Transfer");
     page.text(
-        "From our sender to one receiver of ours, which writes a file on the disk and flushes it, \
-         and reads the image of a cast stream back; from the sender's start, with the receiver \
-         waiting for it, until both have ended.",
+        "From our sender to one receiver of ours, from memory to memory; from the sender's start, \
+         with the receiver waiting for it, until both have ended. The image of a cast stream is \
+         read back.",
     );
     page.table(transfers);
     Ok(page)
@@ -71,7 +70,7 @@ pub fn run(options: &Options) -> Result<Page> {
 
 /// What is packed and sent.
 struct Images {
-    folder: PathBuf,
+    memory: MemoryFolder,
     /// Bytes of the real files.
     data: u64,
     /// Bytes of the file system.
@@ -79,10 +78,10 @@ struct Images {
 }
 
 impl Images {
-    fn make(folder: &Path, (data, size): (u64, u64)) -> Result<Self> {
-        let files = folder.join("files");
+    fn make(memory: MemoryFolder, (data, size): (u64, u64)) -> Result<Self> {
+        let files = memory.path().join("files");
         let mut images = Self {
-            folder: folder.to_path_buf(),
+            memory,
             data: 0,
             size,
         };
@@ -136,12 +135,16 @@ impl Images {
 
     /// The files, one behind the other.
     fn plain(&self) -> PathBuf {
-        self.folder.join("plain")
+        self.path("plain")
     }
 
     /// The file system with them.
     fn system(&self) -> PathBuf {
-        self.folder.join("system")
+        self.path("system")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.memory.path().join(name)
     }
 
     /// Packs an image.
@@ -174,10 +177,9 @@ fn shell(script: &str) -> Command {
 }
 
 fn speeds(images: &Images, options: &Options, raw: &mut Table) -> Result<Table> {
-    let memory = MemoryFolder::new()?;
     let plain = images.plain();
-    let target = memory.path().join("cast");
-    let (from, to) = (plain.display(), memory.path().join("other"));
+    let (target, to) = (images.path("cast"), images.path("other"));
+    let from = plain.display();
     let size = fs::metadata(&plain)
         .context("cannot measure the image")?
         .len();
@@ -229,19 +231,22 @@ fn speeds(images: &Images, options: &Options, raw: &mut Table) -> Result<Table> 
             part.map_or_else(|| "-".to_owned(), short),
         ]);
     }
+    for output in [&target, &to, &plain] {
+        fs::remove_file(output).context("cannot remove an image")?;
+    }
     Ok(table)
 }
 
 fn sizes(images: &Images) -> Result<Table> {
     let system = images.system();
-    let ours = images.folder.join("used.cast");
+    let ours = images.path("used.cast");
     let used = ["--used-only", "--compress", "zstd:3"];
     finish(&mut images.pack(&system, &ours, &used)?)?;
-    let theirs = images.folder.join("used.zst");
+    let theirs = images.path("used.zst");
     let script = format!(
         "partclone.ext4 -c -s '{}' -o - -L '{}' | zstd -q -3 -c > '{}'",
         system.display(),
-        images.folder.join("partclone.log").display(),
+        images.path("partclone.log").display(),
         theirs.display()
     );
     finish(&mut shell(&script))?;
@@ -265,7 +270,7 @@ fn sizes(images: &Images) -> Result<Table> {
 fn transfers(images: &Images, options: &Options, raw: &mut Table) -> Result<Table> {
     let system = images.system();
     let cast = |codec: &str| -> Result<PathBuf> {
-        let path = images.folder.join(format!("{codec}.cast"));
+        let path = images.path(&format!("{codec}.cast"));
         finish(&mut images.pack(&system, &path, &["--compress", codec])?)?;
         Ok(path)
     };
@@ -311,14 +316,19 @@ fn transfers(images: &Images, options: &Options, raw: &mut Table) -> Result<Tabl
 fn transfer(images: &Images, image: &Path) -> Result<f64> {
     let lab = Lab::new()?;
     let (server, machine) = (lab.host("10.77.0.1")?, lab.host("10.77.0.2")?);
-    let target = images.folder.join("target");
+    let target = images.path("target");
+    let folder = images.memory.path();
+    images
+        .memory
+        .warm(images.data)
+        .context("cannot fill memory")?;
     let receiver = Program::receiver(Ours)?.file(&target);
-    let mut receiver = receiver.start(&machine, "receiver", &images.folder)?;
+    let mut receiver = receiver.start(&machine, "receiver", folder)?;
     std::thread::sleep(Duration::from_millis(500));
     let start = Instant::now();
     let sender = Program::sender(Ours)?.file(image);
     let sender = sender.args(&["--min-receivers", "1"]);
-    let mut sender = sender.start(&server, "sender", &images.folder)?;
+    let mut sender = sender.start(&server, "sender", folder)?;
     sender.wait_success(LIMIT)?;
     receiver.wait_success(LIMIT)?;
     let time = start.elapsed();

@@ -1,13 +1,16 @@
 //! A folder in memory that goes with this program, however that ends: nobody misses the space of a
 //! file on a disk as soon as that of one in memory.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
+
+/// Bytes of memory that are filled at a time.
+const PIECE: usize = 1 << 20;
 
 /// The folder, and who removes it if we can't.
 #[derive(Debug)]
@@ -28,6 +31,24 @@ impl MemoryFolder {
             .context("cannot make a folder in /dev/shm")?;
         let keeper = keeper(folder.path()).context("cannot start a shell")?;
         Ok(Self { folder, keeper })
+    }
+
+    /// Fills and frees so many bytes of memory, as many as the next files here take. Where this
+    /// machine is a virtual one, its host has that memory back otherwise, and to get it again takes
+    /// longer than to write it, for whoever happens to be next.
+    ///
+    /// # Errors
+    /// If there are not so many.
+    pub fn warm(&self, bytes: u64) -> io::Result<()> {
+        let mut file = tempfile::tempfile_in(&self.folder)?;
+        let piece = vec![0; PIECE];
+        let mut left = bytes;
+        while left > 0 {
+            let len = left.min(PIECE as u64);
+            file.write_all(&piece[..len as usize])?;
+            left -= len;
+        }
+        Ok(())
     }
 
     /// Where it is.

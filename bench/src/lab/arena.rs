@@ -1,7 +1,6 @@
 //! Where a case is measured: a network of its own, an image, and what the receivers write to.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,9 +15,6 @@ use crate::options::Options;
 
 /// Datagrams that a link carries in one piece where nothing is lost.
 const SEGMENTS: u16 = u16::MAX;
-
-/// Bytes that are written at a time to fill memory.
-const PIECE: usize = 1 << 20;
 
 /// Everything that the contenders of a case find the same.
 #[derive(Debug)]
@@ -126,22 +122,9 @@ impl Arena {
             fs::create_dir_all(&folder).with_context(doing)?;
         }
         if self.disk.is_none() {
-            self.warm_memory().context("cannot fill memory")?;
-        }
-        Ok(())
-    }
-
-    /// Fills and frees as much memory as the receivers' files take. Where this machine is a virtual
-    /// one, its host has that memory back otherwise, and to get it again takes longer than to write
-    /// it, for whoever happens to be next.
-    fn warm_memory(&self) -> io::Result<()> {
-        let mut file = tempfile::tempfile_in(&self.memory)?;
-        let piece = vec![0; PIECE];
-        let mut left = self.size * self.receivers.len() as u64;
-        while left > 0 {
-            let len = left.min(PIECE as u64);
-            file.write_all(&piece[..len as usize])?;
-            left -= len;
+            self.memory
+                .warm(self.size * self.receivers.len() as u64)
+                .context("cannot fill memory")?;
         }
         Ok(())
     }
