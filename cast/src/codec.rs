@@ -3,12 +3,13 @@
 //! Each is compressed by itself, and what does not get shorter is stored as it is.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::str::FromStr;
 
 use ironcast_proto::cast::{Features, Kind};
-use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 use zstd::bulk::Compressor;
+
+use crate::lz4;
 
 /// How chunks are to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,29 +88,28 @@ impl Encoder {
         Ok(Self { codec, zstd })
     }
 
-    /// How to store `bytes`, and what is stored; the bytes themselves if nothing makes them
-    /// shorter.
-    pub(crate) fn encode(&mut self, bytes: Vec<u8>) -> io::Result<(Kind, Vec<u8>)> {
+    /// How to store `bytes`, and in how many bytes; those are in `buffer`, unless nothing makes them
+    /// shorter. The buffer has room for [as many](Self::room) as needed.
+    pub(crate) fn encode(&mut self, bytes: &[u8], buffer: &mut [u8]) -> io::Result<(Kind, usize)> {
         let (kind, stored) = match (self.codec, &mut self.zstd) {
-            (Codec::Zstd(_), Some(zstd)) => (Kind::Zstd, zstd.compress(&bytes)?),
-            (Codec::Lz4, _) => (Kind::Lz4, lz4(&bytes)?),
-            (Codec::None | Codec::Zstd(_), _) => return Ok((Kind::Plain, bytes)),
+            (Codec::Zstd(_), Some(zstd)) => (Kind::Zstd, zstd.compress_to_buffer(bytes, buffer)?),
+            (Codec::Lz4, _) => (Kind::Lz4, lz4::frame(bytes, buffer)?),
+            (Codec::None | Codec::Zstd(_), _) => (Kind::Plain, bytes.len()),
         };
-        match stored.len() < bytes.len() {
+        match stored < bytes.len() {
             true => Ok((kind, stored)),
-            false => Ok((Kind::Plain, bytes)),
+            false => Ok((Kind::Plain, bytes.len())),
         }
     }
-}
 
-fn lz4(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    // The largest blocks that hold no more than the chunk.
-    let info = FrameInfo::new()
-        .block_size(BlockSize::Max1MB)
-        .content_size(Some(bytes.len() as u64));
-    let mut encoder = FrameEncoder::with_frame_info(info, Vec::with_capacity(bytes.len()));
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
+    /// Bytes that a buffer needs for chunks of `len` bytes and for what they are stored in.
+    pub(crate) fn room(codec: Codec, len: usize) -> usize {
+        match codec {
+            Codec::None => len,
+            Codec::Lz4 => lz4::room(len),
+            Codec::Zstd(_) => zstd::zstd_safe::compress_bound(len),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -137,14 +137,11 @@ mod tests {
             .collect();
         for (codec, kind) in [(Codec::Lz4, Kind::Lz4), (Codec::Zstd(3), Kind::Zstd)] {
             let mut encoder = Encoder::new(codec).unwrap();
-            let stored = encoder.encode(noise.clone()).unwrap();
-            assert!(stored == (Kind::Plain, noise.clone()));
-            let (found, stored) = encoder.encode(vec![7; 70_000]).unwrap();
-            assert!(
-                found == kind && stored.len() < 1000,
-                "{found} {}",
-                stored.len()
-            );
+            let mut buffer = vec![0; Encoder::room(codec, 70_000)];
+            let stored = encoder.encode(&noise, &mut buffer).unwrap();
+            assert_eq!(stored, (Kind::Plain, noise.len()));
+            let (found, stored) = encoder.encode(&[7; 70_000], &mut buffer).unwrap();
+            assert!(found == kind && stored < 1000, "{found} {stored}");
         }
     }
 }

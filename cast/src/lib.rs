@@ -11,6 +11,7 @@ mod error;
 pub mod inspect;
 mod keys;
 mod layout;
+mod lz4;
 mod order;
 mod pack;
 mod progress;
@@ -19,6 +20,7 @@ mod source;
 mod unpack;
 mod used;
 mod verify;
+mod work;
 
 pub use codec::{Codec, ParseCodecError};
 pub use error::Error;

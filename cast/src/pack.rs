@@ -1,27 +1,25 @@
-//! Packs an image: chunks are read, hashed and compressed by all processors, and written in order.
+//! Packs an image: chunks are made by all processors, and written in order.
 //!
 //! The table comes before the chunks and is known after them. Its length is known before, so that
 //! its place is left free.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::thread;
 
 use ironcast_proto::cast::{
-    Chunks, Entry, Features, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN,
-    STORED_HASH_LEN, TableMaker, hash_of_zeroes,
+    Features, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN, TableMaker,
+    hash_of_zeroes,
 };
 
 use crate::codec::{Codec, Encoder};
 use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::layout::Layout;
-use crate::order::Order;
-use crate::source::{Source, is_zero};
+use crate::source::Source;
 use crate::used::Ranges;
+use crate::work::{Spare, Stored, Work};
 
 /// How an image is to be packed.
 #[derive(Debug)]
@@ -82,23 +80,29 @@ pub fn pack(
     let head_len = front(&about, settings, &blank)?.len() as u64;
     let manifest = manifest(&about, settings, &blank);
     let (chunks, table_len) = (manifest.chunks(), manifest.table_len());
-    let mut writer = BufWriter::new(output);
-    let start = SeekFrom::Start(head_len + table_len);
-    writer.seek(start).map_err(writing())?;
+    let mut place = head_len + table_len;
     let mut maker = TableMaker::default();
     let mut table = Vec::with_capacity(usize::try_from(table_len).unwrap_or_default());
     let (mut zeroes, mut holes) = (0, 0);
-    let mut take = |chunk: Stored| {
+    let mut take = |chunk: &Stored| {
         table.extend(maker.push(&chunk.entry));
         zeroes += u64::from(chunk.entry.kind == Kind::Zero);
         holes += u64::from(chunk.entry.kind == Kind::Hole);
         progress(chunk.end);
-        writer.write_all(&chunk.bytes).map_err(writing())
+        let bytes = chunk.bytes();
+        output.write_all_at(bytes, place).map_err(writing())?;
+        place += bytes.len() as u64;
+        Ok(())
     };
-    in_order((source, settings.unused), chunks, settings.codec, &mut take)?;
-    let output = writer
-        .into_inner()
-        .map_err(|error| writing()(error.into_error()))?;
+    let work = Work {
+        source,
+        unused: settings.unused,
+        chunks,
+        codec: settings.codec,
+        spare: Spare::new(Encoder::room(settings.codec, chunks.size() as usize)),
+        zeroes: hash_of_zeroes(chunks.size()),
+    };
+    work.in_order(&mut take)?;
     let front = front(&about, settings, &maker)?;
     output.write_all_at(&front, 0).map_err(writing())?;
     output.write_all_at(&table, head_len).map_err(writing())?;
@@ -111,105 +115,6 @@ pub fn pack(
         holes,
         root: maker.root(),
     })
-}
-
-/// A chunk as it is to be written.
-struct Stored {
-    entry: Entry,
-    bytes: Vec<u8>,
-    /// Where it ends in the image.
-    end: u64,
-}
-
-/// Has all processors work on the chunks, and gives them to `take` in order.
-fn in_order(
-    (source, unused): (&Source, &Ranges),
-    chunks: Chunks,
-    codec: Codec,
-    take: &mut dyn FnMut(Stored) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let workers = thread::available_parallelism().map_or(1, |count| count.get());
-    let order = Order::new(chunks.count(), workers);
-    // Most chunks of many images are whole ones of zeroes.
-    let zeroes = hash_of_zeroes(chunks.size());
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                let mut encoder = Encoder::new(codec);
-                while let Some(number) = order.next() {
-                    let (start, len) = (chunks.start(number), chunks.len(number));
-                    let range = start..start + u64::from(len);
-                    let zero_hash = || match len == chunks.size() {
-                        true => zeroes,
-                        false => hash_of_zeroes(len),
-                    };
-                    let image = (source, unused);
-                    order.done(number, stored(image, range, zero_hash, &mut encoder));
-                }
-            });
-        }
-        let result = std::iter::from_fn(|| order.take()).try_for_each(|chunk| take(chunk?));
-        order.end();
-        result
-    })
-}
-
-/// Reads, hashes and compresses a chunk.
-fn stored(
-    (source, unused): (&Source, &Ranges),
-    range: Range<u64>,
-    zero_hash: impl FnOnce() -> [u8; 32],
-    encoder: &mut std::io::Result<Encoder>,
-) -> Result<Stored, Error> {
-    let end = range.end;
-    if unused.covers(&range) {
-        return Ok(Stored {
-            entry: entry(Kind::Hole, [0; 32], &[]),
-            bytes: Vec::new(),
-            end,
-        });
-    }
-    let mut bytes = match source.has_data(&range) {
-        true => source.read(&range)?,
-        false => Vec::new(),
-    };
-    // What is left over there would only make it longer.
-    for part in unused.within(&range) {
-        let (from, to) = (part.start - range.start, part.end - range.start);
-        if let Some(part) = bytes.get_mut(from as usize..to as usize) {
-            part.fill(0);
-        }
-    }
-    if is_zero(&bytes) {
-        return Ok(Stored {
-            entry: entry(Kind::Zero, zero_hash(), &[]),
-            bytes: Vec::new(),
-            end,
-        });
-    }
-    let hash = *blake3::hash(&bytes).as_bytes();
-    let encoded = match encoder {
-        Ok(encoder) => encoder.encode(bytes),
-        Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
-    };
-    let (kind, bytes) = encoded.map_err(Error::file("compress", source.path()))?;
-    let entry = entry(kind, hash, &bytes);
-    Ok(Stored { entry, bytes, end })
-}
-
-fn entry(kind: Kind, hash: [u8; 32], stored: &[u8]) -> Entry {
-    let mut stored_hash = [0; STORED_HASH_LEN];
-    if let Kind::Lz4 | Kind::Zstd = kind {
-        let whole = blake3::hash(stored);
-        stored_hash.copy_from_slice(&whole.as_bytes()[..STORED_HASH_LEN]);
-    }
-    Entry {
-        kind,
-        // A chunk has 16 MiB at most.
-        stored: stored.len() as u32,
-        hash,
-        stored_hash,
-    }
 }
 
 /// What the image is, which its manifest says beside what the settings do.

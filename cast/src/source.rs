@@ -125,10 +125,14 @@ impl Source {
     pub(crate) fn read(&self, range: &Range<u64>) -> Result<Vec<u8>, Error> {
         // A chunk's length.
         let mut bytes = vec![0; (range.end - range.start) as usize];
-        self.file
-            .read_exact_at(&mut bytes, range.start)
-            .map_err(Error::file("read", &self.path))?;
+        self.read_into(range.start, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Fills `bytes` with what is there from `start` on.
+    pub(crate) fn read_into(&self, start: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let read = self.file.read_exact_at(bytes, start);
+        read.map_err(Error::file("read", &self.path))
     }
 }
 
