@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use ironcast_proto::cast::{
-    Features, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN, TableMaker,
+    Chunks, Features, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN, TableMaker,
     hash_of_zeroes,
 };
 
@@ -118,7 +118,7 @@ pub fn pack(
 }
 
 /// What the image is, which its manifest says beside what the settings do.
-struct About {
+pub(crate) struct About {
     size: u64,
     least_disk: u64,
     partitions: Option<String>,
@@ -126,7 +126,7 @@ struct About {
 }
 
 impl About {
-    fn of(source: &Source, settings: &Settings<'_>) -> Result<Self, Error> {
+    pub(crate) fn of(source: &Source, settings: &Settings<'_>) -> Result<Self, Error> {
         let (size, layout) = (source.size(), settings.layout);
         if size == 0 || !size.is_multiple_of(layout.sector_size().max(1).into()) {
             let path = source.path().to_owned();
@@ -138,6 +138,13 @@ impl About {
             partitions: layout.words(),
             has_holes: has_holes(settings, size),
         })
+    }
+}
+
+impl About {
+    /// How the image is cut into chunks.
+    pub(crate) fn chunks(&self, settings: &Settings<'_>) -> Chunks {
+        manifest(self, settings, &TableMaker::default()).chunks()
     }
 }
 
@@ -184,7 +191,11 @@ fn manifest<'s>(about: &'s About, settings: &Settings<'s>, table: &TableMaker) -
 }
 
 /// Everything before the table.
-fn front(about: &About, settings: &Settings<'_>, table: &TableMaker) -> Result<Vec<u8>, Error> {
+pub(crate) fn front(
+    about: &About,
+    settings: &Settings<'_>,
+    table: &TableMaker,
+) -> Result<Vec<u8>, Error> {
     let manifest = manifest(about, settings, table);
     let mut buffer = vec![0; MAX_MANIFEST_LEN];
     let len = manifest.encode(&mut buffer)?;

@@ -13,7 +13,7 @@ const CELLS: u64 = 30;
 
 /// A line that shows progress.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub struct Progress {
     doing: &'static str,
     total: u64,
     started: Instant,
@@ -22,7 +22,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(doing: &'static str, total: u64) -> Self {
+    /// One of `total` bytes, with a word for what is being done.
+    #[must_use]
+    pub fn new(doing: &'static str, total: u64) -> Self {
         let started = Instant::now();
         Self {
             doing,
@@ -33,7 +35,7 @@ impl Progress {
     }
 
     /// `done` of all bytes are done.
-    pub(crate) fn tell(&mut self, done: u64) {
+    pub fn tell(&mut self, done: u64) {
         let now = Instant::now();
         if self.due.is_some_and(|due| due <= now) {
             self.due = Some(now + INTERVAL);
@@ -43,7 +45,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         if self.due.is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }

@@ -38,6 +38,11 @@ pub struct CastOptions {
     #[arg(long)]
     delta: bool,
 
+    /// Take only a stream that begins with FOG's header (FOGMC1) and is this file by it. The header
+    /// is not written
+    #[arg(long, value_name = "NAME")]
+    fog_name: Option<String>,
+
     /// Do not read the image back from the disk
     #[arg(long)]
     no_verify: bool,
@@ -101,6 +106,7 @@ impl CastSettings {
             zero,
             holes,
             delta,
+            fog_name,
             no_verify,
             ..
         } = &self.options;
@@ -111,6 +117,7 @@ impl CastSettings {
                 name: image.as_deref(),
                 least_version: *image_min_version,
                 now: now.map(|now| now.as_secs()),
+                fog_name: fog_name.as_deref(),
             },
             zero: match zero {
                 Zeroes::Write => engine::Zeroes::Write,

@@ -181,6 +181,8 @@ mod tests {
             name: "image".to_owned(),
             file,
             command: None,
+            front: Vec::new(),
+            live: None,
         };
         let mut source = Source::read(opened, Chunking::for_config(&config)).unwrap();
         while source.advance().unwrap() != (200, true) {

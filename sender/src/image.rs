@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use ironcast_cast::Live;
 use ironcast_hosted::is_closed;
 use rustix::fs::OFlags;
 
@@ -57,6 +58,10 @@ pub struct Image {
     pub(crate) file: File,
     /// What makes the image of the file.
     pub(crate) command: Option<String>,
+    /// What is sent before the image.
+    pub(crate) front: Vec<u8>,
+    /// What is sent in place of the file's bytes.
+    pub(crate) live: Option<Live>,
 }
 
 impl Image {
@@ -79,7 +84,22 @@ impl Image {
             file: file.map_err(|error| SourceError::new("open", &name, error))?,
             name,
             command: command.map(str::to_owned),
+            front: Vec::new(),
+            live: None,
         })
+    }
+
+    /// The same with `front` sent before it.
+    #[must_use]
+    pub fn behind(self, front: Vec<u8>) -> Self {
+        Self { front, ..self }
+    }
+
+    /// The same as a cast stream.
+    #[must_use]
+    pub fn as_cast(self, live: Live) -> Self {
+        let live = Some(live);
+        Self { live, ..self }
     }
 
     /// Its name in messages.
@@ -90,6 +110,14 @@ impl Image {
 
     /// Its length in bytes, if it is known: from where a regular file stands to its end.
     pub(crate) fn length(&self) -> Option<u64> {
+        let length = match &self.live {
+            Some(live) => live.len(),
+            None => self.file_length()?,
+        };
+        Some(length + self.front.len() as u64)
+    }
+
+    fn file_length(&self) -> Option<u64> {
         let metadata = self.file.metadata().ok()?;
         let position = rustix::fs::tell(&self.file).ok()?;
         (metadata.is_file() && self.command.is_none())

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod background;
+pub mod cast;
 pub mod daemon;
+pub mod fog;
 pub mod options;
 pub mod pid_file;
 

@@ -15,6 +15,7 @@ use ironcast_hosted::{
 };
 use ironcast_sender::background::{self, Background};
 use ironcast_sender::daemon::Patient;
+use ironcast_sender::fog;
 use ironcast_sender::options::Options;
 use ironcast_sender::pid_file::{self, PidFile};
 use ironcast_sender::{
@@ -124,7 +125,7 @@ impl<'o> Transmission<'o> {
         let settings = options.settings()?;
         Ok(Self {
             options,
-            image: Image::open(origin, options.pipe.as_deref())?,
+            image: open_image(options, origin)?,
             results: options.results.as_deref().map(open_results).transpose()?,
             journal: Journal::open(options.display.journal())?,
             endpoint: settings.open_endpoint()?,
@@ -160,6 +161,18 @@ impl<'o> Transmission<'o> {
         }
         Ok(exit_status(&summary))
     }
+}
+
+/// The image as it is to be sent.
+fn open_image(options: &Options, origin: &Origin) -> Result<Image, Box<dyn Error>> {
+    let mut image = Image::open(origin, options.pipe.as_deref())?;
+    if let (true, Origin::File(path)) = (options.cast.cast, origin) {
+        image = image.as_cast(options.cast.stream(path)?);
+    }
+    if let Some(name) = &options.fog_name {
+        image = image.behind(fog::header(name)?);
+    }
+    Ok(image)
 }
 
 /// Whether all, some or none have the image, by what the protocol tells and by what they say

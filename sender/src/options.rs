@@ -20,6 +20,8 @@ use ironcast_proto::fec::{Layout, LayoutError};
 use ironcast_proto::geometry::{self, MAX_RECEIVERS, MAX_SLICE_BLOCKS};
 use ironcast_proto::sender::{Addressing, Config, Duplex, SliceBlocks, StartRules, data_group};
 
+use crate::cast::CastOptions;
+use crate::fog;
 use crate::image::Origin;
 pub use crate::stock::STOCK;
 use crate::transfer::Settings;
@@ -87,6 +89,14 @@ pub struct Options {
     /// One transfer after the other.
     #[command(flatten)]
     pub daemon: DaemonOptions,
+
+    /// About cast streams.
+    #[command(flatten)]
+    pub cast: CastOptions,
+
+    /// Begin the stream with FOG's header (FOGMC1), which says that it is this file
+    #[arg(long, value_name = "NAME", value_parser = fog::parse_name)]
+    pub fog_name: Option<String>,
 
     /// Add the result of each receiver to this file, as a JSON object on a line of its own
     #[arg(long, value_name = "FILE")]

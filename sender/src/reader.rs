@@ -5,12 +5,13 @@
 //! a thread that takes its data away nor a command of the last one.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
+use std::io::{self, Cursor, ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
+use ironcast_cast::Live;
 use ironcast_hosted::{Pipe, Waker};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -131,7 +132,11 @@ impl Reader {
 
 /// What is read: a file, or the output of the command of `--pipe`.
 struct Input {
+    /// What comes before it.
+    front: Cursor<Vec<u8>>,
     file: File,
+    /// What is read in place of the file.
+    live: Option<Live>,
     pipe: Option<Pipe>,
     /// Whether it may keep the thread waiting.
     waits: bool,
@@ -140,7 +145,14 @@ struct Input {
 impl Input {
     /// Waits for a FIFO's writer, and starts the command; `None` if it was stopped.
     fn begin(image: Image, stopped: BorrowedFd<'_>) -> io::Result<Option<Self>> {
-        let Image { file, command, .. } = image;
+        let Image {
+            file,
+            command,
+            front,
+            live,
+            ..
+        } = image;
+        let front = Cursor::new(front);
         let waits = waits_for_others(&file)?;
         if file.metadata()?.file_type().is_fifo() {
             if !wait_for(file.as_fd(), stopped)? {
@@ -151,12 +163,19 @@ impl Input {
             fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
         }
         let Some(command) = command else {
-            let pipe = None;
-            return Ok(Some(Self { file, pipe, waits }));
+            return Ok(Some(Self {
+                front,
+                file,
+                live,
+                pipe: None,
+                waits,
+            }));
         };
         let (pipe, output) = Pipe::reading(&command, file)?;
         Ok(Some(Self {
+            front,
             file: File::from(OwnedFd::from(output)),
+            live,
             pipe: Some(pipe),
             waits: true,
         }))
@@ -166,10 +185,20 @@ impl Input {
     fn fill(&mut self, chunk: &mut [u8], stopped: BorrowedFd<'_>) -> io::Result<Option<usize>> {
         let mut filled = 0;
         while filled < chunk.len() {
+            let room = &mut chunk[filled..];
+            let len = self.front.read(room)?;
+            if len > 0 {
+                filled += len;
+                continue;
+            }
             if self.waits && !wait_for(self.file.as_fd(), stopped)? {
                 return Ok(None);
             }
-            match self.file.read(&mut chunk[filled..]) {
+            let read = match &mut self.live {
+                Some(live) => live.read(room),
+                None => self.file.read(room),
+            };
+            match read {
                 Ok(0) => break,
                 Ok(len) => filled += len,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -86,6 +86,7 @@ impl Source {
         let name = image.name.clone();
         let length = image.length();
         let error = |error| SourceError::new("read", &name, error);
+        let is_as_it_is = image.live.is_none() && image.front.is_empty();
         let place = image.file.try_clone().map_err(error)?;
         let waker = Waker::new().map_err(error)?;
         let (filled_sender, filled) = mpsc::channel();
@@ -102,7 +103,7 @@ impl Source {
         };
         let thread = ReaderThread::start(image, exchange).map_err(error)?;
         Ok(Self {
-            place: rustix::fs::tell(&place).is_ok().then_some(place),
+            place: (is_as_it_is && rustix::fs::tell(&place).is_ok()).then_some(place),
             name,
             length,
             chunk_size: chunking.size,
@@ -239,6 +240,8 @@ mod tests {
             name: "file".to_owned(),
             file,
             command: None,
+            front: Vec::new(),
+            live: None,
         }
     }
 

@@ -64,6 +64,7 @@ impl CastSettings {
                 name: self.image.as_deref(),
                 least_version: self.image_min_version,
                 now: now(),
+                fog_name: None,
             },
             zero: self.zero,
             holes: self.holes,

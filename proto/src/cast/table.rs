@@ -94,8 +94,11 @@ impl Entry {
         bytes
     }
 
-    /// Reads it; the kind if that is not known.
-    fn decode(bytes: &[u8; ENTRY_LEN]) -> Result<Self, u8> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The kind, if that is not known.
+    pub fn decode(bytes: &[u8; ENTRY_LEN]) -> Result<Self, u8> {
         let [w0, w1, w2, w3, hashes @ ..] = bytes;
         let word = u32::from_le_bytes([*w0, *w1, *w2, *w3]);
         let kind = (word >> LENGTH_BITS) as u8;

@@ -20,7 +20,7 @@ use super::read_back::Proof;
 use super::ring::Ring;
 #[cfg(feature = "alloc")]
 use super::unpacking::Unpacking;
-use super::wanted::Refusal;
+use super::wanted::{FOG_HEADER_LEN, Refusal};
 use super::writer::Writer;
 use super::{Decompress, Error, Format, Memory, WRITE_SIZE};
 use crate::decode::MAGIC_LEN;
@@ -99,7 +99,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
     /// Has streams held to these options. What only a cast stream says has to be looked for.
     pub(super) fn set_cast_options(&mut self, options: CastOptions<'m>) {
         self.cast_options = options;
-        if options.wanted.is_particular() {
+        if options.wanted.is_particular() || options.wanted.fog_name.is_some() {
             self.format = None;
         }
     }
@@ -260,13 +260,16 @@ impl<'m, D: Disk> Pipeline<'m, D> {
 
     /// Tells the format by the stream's first bytes, as soon as there are enough.
     fn recognize(&mut self, arrived: Arrived) -> Result<Option<Format>, Error<D::Error>> {
-        let magic_len = MAGIC_LEN as u64;
-        let is_enough = arrived.upto >= magic_len || arrived.is_all;
+        let wanted = self.cast_options.wanted;
+        let header_len = wanted.fog_name.map_or(0, |_| FOG_HEADER_LEN);
+        let end = header_len + MAGIC_LEN as u64;
+        let is_enough = arrived.upto >= end || arrived.is_all;
         if self.format.is_some() || !is_enough {
             return Ok(self.format);
         }
-        let start = self.ring.piece(0, arrived.upto.min(magic_len));
-        let wanted = self.cast_options.wanted;
+        let header = self.ring.piece(0, arrived.upto.min(header_len));
+        wanted.judge_fog(header).map_err(Error::Refused)?;
+        let start = self.ring.piece(header_len, arrived.upto.min(end));
         let format = match &mut self.decoding {
             Some(decoding) => format_of(start, self.decompress)
                 .and_then(|format| decoding.begin(format))
@@ -280,6 +283,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         if format == Format::Cast {
             self.begin_cast()?;
         }
+        if format == Format::Raw && header_len > 0 {
+            // What was hashed is not what the disk is given.
+            self.writer.leave_unproved();
+        }
+        self.consumed = header_len;
         self.format = Some(format);
         Ok(self.format)
     }

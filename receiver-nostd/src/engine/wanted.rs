@@ -22,6 +22,22 @@ pub struct Wanted<'w> {
     pub least_version: Option<u64>,
     /// This machine's time in seconds since 1970, if it has a clock.
     pub now: Option<u64>,
+    /// The name in FOG's header, which has to come before all else then. A raw image behind it is
+    /// not read back.
+    pub fog_name: Option<&'w str>,
+}
+
+/// Bytes of the header by which FOG's streams say which file they carry: `FOGMC1`, a space, the
+/// name filled up with spaces, a line feed.
+pub(super) const FOG_HEADER_LEN: u64 = 128;
+
+/// The name in FOG's header, if a stream begins with one.
+fn fog_name(start: &[u8]) -> Option<&str> {
+    let header = start.get(..FOG_HEADER_LEN as usize)?;
+    let name = header.strip_prefix(b"FOGMC1 ")?.strip_suffix(b"\n")?;
+    core::str::from_utf8(name)
+        .ok()
+        .map(|name| name.trim_end_matches(' '))
 }
 
 impl Wanted<'_> {
@@ -29,6 +45,21 @@ impl Wanted<'_> {
     #[must_use]
     pub fn is_particular(&self) -> bool {
         !self.trusted.is_empty() || self.name.is_some() || self.least_version.is_some()
+    }
+
+    /// Whether the stream that begins with `start` is of the file that is wanted, as FOG says it.
+    ///
+    /// # Errors
+    /// [`Refusal::Fog`].
+    pub fn judge_fog(&self, start: &[u8]) -> Result<(), Refusal> {
+        match (self.fog_name, fog_name(start)) {
+            (None, _) => Ok(()),
+            (Some(wanted), Some(found)) if wanted == found => Ok(()),
+            (Some(wanted), found) => Err(Refusal::Fog {
+                found: found.map(Word::new),
+                wanted: Word::new(wanted),
+            }),
+        }
     }
 
     /// Whether the image is what is wanted, and for a disk of `capacity` bytes with sectors of
@@ -86,6 +117,13 @@ pub enum Refusal {
         /// Whether it would have to be signed.
         signed: bool,
     },
+    /// It is not the file that is wanted, by FOG's header.
+    Fog {
+        /// The file that it is; `None` if there is no header.
+        found: Option<Word>,
+        /// The file that is wanted.
+        wanted: Word,
+    },
     /// It is a cast stream, and this program can't read any, since it has no heap.
     NotBuiltIn,
     /// It is an image of another name.
@@ -134,6 +172,9 @@ impl Refusal {
                 "send an image that \"ironcast-sender pack\" has made, with --sign where keys are \
                  trusted"
             }
+            Self::Fog { .. } => {
+                "look at the order of the streams, and whether this receiver came too late"
+            }
             Self::NotBuiltIn => "take a receiver that was built with a heap, or send a raw image",
             Self::Name { .. } | Self::Version { .. } => {
                 "look at what the sender was given, or change image= and image-min-version="
@@ -161,6 +202,20 @@ impl fmt::Display for Refusal {
             Self::Anonymous { signed: false } => f.write_str(
                 "the stream is no cast stream, and does not say which image it is, as is asked \
                  here",
+            ),
+            Self::Fog {
+                found: Some(found),
+                wanted,
+            } => write!(
+                f,
+                "the stream is the file \"{found}\" by FOG's header, and \"{wanted}\" is wanted"
+            ),
+            Self::Fog {
+                found: None,
+                wanted,
+            } => write!(
+                f,
+                "the stream has no header of FOG's, and \"{wanted}\" is wanted"
             ),
             Self::NotBuiltIn => {
                 f.write_str("the stream is a cast stream, and this receiver can't read any")
@@ -238,6 +293,34 @@ mod tests {
         assert_eq!(judge(version(4)), Err(old));
         assert!(name("x").is_particular() && version(0).is_particular());
         assert!(!Wanted::default().is_particular());
+    }
+
+    #[test]
+    fn a_stream_of_fogs_has_to_be_the_file_that_is_asked_for() {
+        let wanted = Wanted {
+            fog_name: Some("d1p2.img"),
+            ..Wanted::default()
+        };
+        let header = |name: &str| {
+            let mut header = [b' '; 128];
+            header[..7].copy_from_slice(b"FOGMC1 ");
+            header[7..7 + name.len()].copy_from_slice(name.as_bytes());
+            header[127] = b'\n';
+            header
+        };
+        assert_eq!(wanted.judge_fog(&header("d1p2.img")), Ok(()));
+        for name in ["d1p1.img", "d1p2.im", "d1p2.imgs", ""] {
+            let refusal = wanted.judge_fog(&header(name)).unwrap_err();
+            assert!(
+                matches!(refusal, Refusal::Fog { found: Some(_), .. }),
+                "{name}"
+            );
+        }
+        for start in [&header("d1p2.img")[..127], &[7; 200]] {
+            let refusal = wanted.judge_fog(start).unwrap_err();
+            assert!(matches!(refusal, Refusal::Fog { found: None, .. }));
+        }
+        assert_eq!(Wanted::default().judge_fog(&[]), Ok(()));
     }
 
     #[test]

@@ -1,0 +1,292 @@
+//! A cast stream of an image that was not packed: its table is made beforehand, its chunks are read
+//! when they are sent.
+//!
+//! The image is read once for the hashes. They are kept beside it for the next time, and are good
+//! as long as it was not changed since.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use ironcast_proto::cast::{Chunks, ENTRY_LEN, Entry, Kind, TableMaker, hash_of_zeroes};
+
+use crate::codec::{Codec, Encoder};
+use crate::error::Error;
+use crate::pack::{About, Settings, front};
+use crate::source::Source;
+use crate::work::{Spare, Work};
+
+/// What the file of hashes begins with.
+const MAGIC: &[u8] = b"ironcast hashes 1\n";
+
+/// Seconds that an image must have been left alone: a clock may be so coarse that two changes have
+/// one time.
+const SETTLED: u64 = 2;
+
+/// The stream, to be read from its start to its end.
+#[derive(Debug)]
+pub struct Live {
+    /// Everything before the chunks.
+    front: Vec<u8>,
+    /// How much of that was read.
+    done: usize,
+    file: File,
+    /// Where the chunks are that are sent.
+    ranges: VecDeque<Range<u64>>,
+    len: u64,
+}
+
+impl Live {
+    /// The stream of `source`, in which chunks are stored as they are and zeroes left out.
+    /// `progress` is told how many bytes are hashed; it is not called if the hashes are known.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(
+        source: &Source,
+        settings: &Settings<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, Error> {
+        let about = About::of(source, settings)?;
+        let chunks = about.chunks(settings);
+        let kept = Kept::of(source, settings.chunk_size);
+        let entries = match kept.as_ref().and_then(|kept| kept.read(chunks)) {
+            Some(entries) => entries,
+            None => {
+                let entries = entries(source, settings, chunks, progress)?;
+                if let Some(kept) = &kept {
+                    kept.write(&entries);
+                }
+                entries
+            }
+        };
+        let mut maker = TableMaker::default();
+        let table: Vec<u8> = entries.iter().flat_map(|one| maker.push(one)).collect();
+        let mut front = front(&about, settings, &maker)?;
+        front.extend(table);
+        let mut ranges = VecDeque::new();
+        for (number, entry) in (0..).zip(&entries) {
+            let start = chunks.start(number);
+            if entry.kind == Kind::Plain {
+                push(&mut ranges, start..start + u64::from(entry.stored));
+            }
+        }
+        let file = source.file().try_clone();
+        Ok(Self {
+            len: front.len() as u64 + maker.stored(),
+            front,
+            done: 0,
+            file: file.map_err(Error::file("read", source.path()))?,
+            ranges,
+        })
+    }
+
+    /// Bytes of the stream.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none, which never is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Adds a range behind the last one, or makes that longer.
+fn push(ranges: &mut VecDeque<Range<u64>>, range: Range<u64>) {
+    match ranges.back_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push_back(range),
+    }
+}
+
+impl Read for Live {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let front = self.front.get(self.done..).unwrap_or_default();
+        if !front.is_empty() {
+            let len = front.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&front[..len]);
+            self.done += len;
+            return Ok(len);
+        }
+        let Some(range) = self.ranges.front_mut() else {
+            return Ok(0);
+        };
+        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let len = left.min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..len], range.start)?;
+        if read == 0 && len > 0 {
+            let text = "the image is shorter than it was when it was hashed; send it again";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        range.start += read as u64;
+        if range.start == range.end {
+            self.ranges.pop_front();
+        }
+        Ok(read)
+    }
+}
+
+/// Hashes all of the image.
+fn entries(
+    source: &Source,
+    settings: &Settings<'_>,
+    chunks: Chunks,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    let work = Work {
+        source,
+        unused: settings.unused,
+        chunks,
+        codec: Codec::None,
+        spare: Spare::new(Encoder::room(Codec::None, chunks.size() as usize)),
+        zeroes: hash_of_zeroes(chunks.size()),
+    };
+    work.in_order(&mut |chunk| {
+        entries.push(chunk.entry);
+        progress(chunk.end);
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// The file of hashes beside an image.
+struct Kept {
+    path: PathBuf,
+    /// What it has to begin with to be of the image as it is now.
+    head: Vec<u8>,
+    is_settled: bool,
+}
+
+impl Kept {
+    /// None of what is no file, since nobody could tell whether it was changed.
+    fn of(source: &Source, chunk_size: u32) -> Option<Self> {
+        let metadata = source.file().metadata().ok()?;
+        let named = fs::metadata(source.path()).ok()?;
+        // What was unpacked meanwhile is another file.
+        if !metadata.is_file() || (metadata.dev(), metadata.ino()) != (named.dev(), named.ino()) {
+            return None;
+        }
+        let mut name = source.path().file_name()?.to_owned();
+        name.push(".hashes");
+        let mut head = MAGIC.to_vec();
+        head.extend(metadata.len().to_le_bytes());
+        head.extend(metadata.mtime().to_le_bytes());
+        head.extend(metadata.mtime_nsec().to_le_bytes());
+        head.extend(metadata.ino().to_le_bytes());
+        head.extend(chunk_size.to_le_bytes());
+        let age = metadata.modified().ok().and_then(|modified| {
+            let age = SystemTime::now().duration_since(modified).ok()?;
+            Some(age.as_secs())
+        });
+        Some(Self {
+            path: source.path().with_file_name(name),
+            head,
+            is_settled: age.is_some_and(|age| age >= SETTLED),
+        })
+    }
+
+    /// The entries, if the file is of the image as it is.
+    fn read(&self, chunks: Chunks) -> Option<Vec<Entry>> {
+        let bytes = fs::read(&self.path).ok()?;
+        let (bytes, sum) = bytes.split_last_chunk::<32>()?;
+        let table = bytes.strip_prefix(&self.head[..])?;
+        let (entries, rest) = table.as_chunks::<ENTRY_LEN>();
+        let is_whole = rest.is_empty() && entries.len() as u64 == chunks.count();
+        if !is_whole || blake3::hash(bytes) != *sum {
+            return None;
+        }
+        let decoded = entries.iter().map(|entry| Entry::decode(entry).ok());
+        decoded.collect()
+    }
+
+    /// Writes it, if that may be: without it everything works as well, but takes longer.
+    fn write(&self, entries: &[Entry]) {
+        let mut bytes = self.head.clone();
+        bytes.extend(entries.iter().flat_map(Entry::encode));
+        bytes.extend(blake3::hash(&bytes).as_bytes());
+        let folder = self
+            .path
+            .parent()
+            .filter(|path| !path.as_os_str().is_empty());
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+            file.write_all(&bytes)?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        if self.is_settled {
+            let _ = write();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::layout::Layout;
+    use crate::used::Ranges;
+
+    fn read(path: &Path) -> (Vec<u8>, u64) {
+        let source = Source::open(path, Path::new("/tmp")).unwrap();
+        let layout = Layout::read(&source, None).unwrap();
+        let settings = Settings {
+            name: "image",
+            version: 1,
+            created: 0,
+            expires: None,
+            layout: &layout,
+            unused: &Ranges::default(),
+            chunk_size: 64 << 10,
+            codec: Codec::None,
+            keys: &[],
+        };
+        let mut hashed = 0;
+        let mut live = Live::new(&source, &settings, &mut |done| hashed = done).unwrap();
+        let mut bytes = Vec::new();
+        live.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len() as u64, live.len());
+        let packed = tempfile::NamedTempFile::new().unwrap();
+        let output = (packed.reopen().unwrap(), packed.path());
+        crate::pack::pack(&source, output, &settings, &mut |_| ()).unwrap();
+        assert!(fs::read(packed.path()).unwrap() == bytes, "the same stream");
+        (bytes, hashed)
+    }
+
+    #[test]
+    fn hashes_are_kept_until_the_image_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let mut image: Vec<u8> = (0..300_032_u32).map(|n| (n / 7) as u8).collect();
+        image[65_536..196_608].fill(0);
+        fs::write(&path, &image).unwrap();
+        let len = image.len() as u64;
+        assert_eq!(read(&path).1, len);
+        assert_eq!(read(&path).1, len, "it may still be changing");
+        let old = SystemTime::now() - Duration::from_secs(100);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(old).unwrap();
+        let (first, hashed) = read(&path);
+        assert_eq!(hashed, len);
+        assert_eq!(read(&path), (first.clone(), 0), "they are known");
+        let kept = folder.path().join("image.hashes");
+        let mut hashes = fs::read(&kept).unwrap();
+        *hashes.last_mut().unwrap() ^= 1;
+        fs::write(&kept, hashes).unwrap();
+        assert_eq!(read(&path), (first.clone(), len), "damaged ones are not");
+        image[7] ^= 1;
+        fs::write(&path, &image).unwrap();
+        file.set_modified(old + Duration::from_secs(1)).unwrap();
+        let (second, hashed) = read(&path);
+        assert!(hashed == len && second != first);
+    }
+}
