@@ -3,13 +3,17 @@
 //! Datagrams are spread evenly. What was late may be caught up with for a moment only: a burst is
 //! what makes slow links and full buffers lose (docs/protocol.md, "Async").
 
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Bytes of the IP and UDP headers of each datagram, which count too.
 pub(super) const HEADERS: usize = 28;
 
-/// How far sending may fall behind and catch up. Chosen: callers wake no more exactly than this.
-const SLACK: Duration = Duration::from_millis(1);
+/// Nanoseconds in a microsecond.
+const NANOS: u64 = 1000;
+
+/// Nanoseconds that sending may fall behind and catch up. Chosen: callers wake no more exactly than
+/// this.
+const SLACK: u64 = 1_000_000;
 
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -17,8 +21,9 @@ pub(super) struct Pace {
     allowed: Option<u64>,
     /// Bits a second now; `None` for no limit.
     bitrate: Option<u64>,
-    /// When the next datagram may be sent.
-    next_at: Instant,
+    /// When the next datagram may be sent, in nanoseconds: the time that one takes is less than a
+    /// microsecond at the highest rates, and what is cut off of each adds up at all of them.
+    next_at: u64,
 }
 
 impl Pace {
@@ -27,7 +32,7 @@ impl Pace {
         Self {
             allowed,
             bitrate: allowed,
-            next_at: Instant::ZERO,
+            next_at: 0,
         }
     }
 
@@ -38,12 +43,13 @@ impl Pace {
 
     /// When the next datagram may be sent; `None` if nothing limits that.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.bitrate.map(|_| self.next_at)
+        self.bitrate
+            .map(|_| Instant::from_micros(self.next_at / NANOS))
     }
 
     /// Whether a datagram may be sent.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.bitrate.is_none() || self.next_at <= now
+        self.due().is_none_or(|due| due <= now)
     }
 
     /// Notes that a datagram with `len` bytes was sent.
@@ -52,9 +58,10 @@ impl Pace {
             return;
         };
         let bits = (len + HEADERS) as u64 * 8;
-        let cost = Duration::from_nanos(bits.saturating_mul(1_000_000_000) / bitrate);
-        let earliest = now.before(SLACK.max(2 * cost));
-        self.next_at = self.next_at.max(earliest) + cost;
+        let cost = bits.saturating_mul(1_000_000_000) / bitrate;
+        let slack = SLACK.max(cost.saturating_mul(2));
+        let earliest = now.as_micros().saturating_mul(NANOS).saturating_sub(slack);
+        self.next_at = self.next_at.max(earliest).saturating_add(cost);
     }
 }
 
@@ -64,11 +71,16 @@ mod tests {
 
     /// Datagrams of 1472 bytes that go out in `millis`, by a caller who comes every 100 us.
     fn sent(pace: &mut Pace, from: u64, millis: u64) -> u64 {
+        sent_of(pace, 1472, from, millis)
+    }
+
+    /// The same for datagrams of `len` bytes.
+    fn sent_of(pace: &mut Pace, len: usize, from: u64, millis: u64) -> u64 {
         let mut count = 0;
         for tick in 0..millis * 10 {
             let now = Instant::from_micros(from + tick * 100);
             while pace.is_due(now) {
-                pace.sent(now, 1472);
+                pace.sent(now, len);
                 count += 1;
             }
         }
@@ -95,6 +107,21 @@ mod tests {
         let mut pace = Pace::new(Some(1200));
         let count = sent(&mut pace, 1_000_000, 100_000);
         assert!((10..=13).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn rates_whose_datagrams_take_no_whole_microseconds_are_kept_too() {
+        for (bitrate, len) in [
+            (5_000_000_000, 1472),
+            (900_000_000, 1472),
+            (100_000_000, 20),
+        ] {
+            let mut pace = Pace::new(Some(bitrate));
+            let sent = sent_of(&mut pace, len, 1_000_000, 100) * (len + HEADERS) as u64 * 8;
+            let allowed = bitrate / 10;
+            assert!(sent >= allowed, "{sent} of {allowed}");
+            assert!(sent <= allowed + allowed / 50, "{sent} of {allowed}");
+        }
     }
 
     #[test]
