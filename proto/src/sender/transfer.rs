@@ -315,7 +315,9 @@ impl Transfer {
             return Some(invitation);
         }
         let transmit = self.next_block(stats, buffer)?;
-        self.pace.sent(now, transmit.size(self.block_size));
+        let len = transmit.size(self.block_size);
+        self.pace.sent(now, len);
+        self.rate.sent(len);
         Some(transmit)
     }
 

@@ -81,6 +81,7 @@ fn draw(seed: u64) -> Run {
         duplicate: if chance(&mut random, 30) { 3.0 } else { 0.0 },
         delay: Duration::from_micros(100),
         jitter: Duration::from_micros(pick(&mut random, &[0, 50, 500])),
+        ..Conditions::default()
     };
     scenario.down = conditions;
     scenario.up = match chance(&mut random, 20) {

@@ -15,6 +15,7 @@ mod forward;
 mod host;
 mod network;
 mod random;
+mod rates;
 mod reports;
 mod takeover;
 mod world;
@@ -39,6 +40,7 @@ fn rough(loss: f64) -> Conditions {
         duplicate: 2.0,
         delay: Duration::from_micros(100),
         jitter: Duration::from_micros(400),
+        ..Conditions::default()
     }
 }
 

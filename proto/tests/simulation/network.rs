@@ -8,6 +8,7 @@ use std::time::Duration;
 use ironcast_proto::time::Instant;
 
 use crate::random::Random;
+use crate::world::FRAMING;
 
 /// What a link does to each datagram. The default is a perfect one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,10 @@ pub struct Conditions {
     pub delay: Duration,
     /// Most time on top of it; datagrams overtake each other within it.
     pub jitter: Duration,
+    /// How long it takes for each byte, and for how many bytes there is a queue; what finds that
+    /// full is lost. 0 for a link as fast as can be.
+    pub byte_time: Duration,
+    pub queue: u32,
 }
 
 impl Conditions {
@@ -43,6 +48,8 @@ pub struct Link {
     pub conditions: Conditions,
     /// When the running burst of losses is over.
     burst_until: Instant,
+    /// When all that is in its queue has left.
+    idle_at: Instant,
 }
 
 impl Link {
@@ -50,12 +57,26 @@ impl Link {
         Self {
             conditions,
             burst_until: Instant::ZERO,
+            idle_at: Instant::ZERO,
         }
     }
 
-    /// Times at which copies of a datagram sent at `now` arrive: none if it is lost.
-    fn carry(&mut self, now: Instant, random: &mut Random) -> Vec<Instant> {
+    /// When a datagram of `len` bytes that comes at `now` leaves the queue; `None` if that is full.
+    fn queue(&mut self, now: Instant, len: usize) -> Option<Instant> {
+        let time = self.conditions.byte_time;
+        if self.idle_at.since(now) > time * self.conditions.queue {
+            return None;
+        }
+        self.idle_at = self.idle_at.max(now) + time * len as u32;
+        Some(self.idle_at)
+    }
+
+    /// Times at which copies of a datagram of `len` bytes sent at `now` arrive: none if it is lost.
+    fn carry(&mut self, now: Instant, len: usize, random: &mut Random) -> Vec<Instant> {
         let conditions = self.conditions;
+        let Some(now) = self.queue(now, len) else {
+            return Vec::new();
+        };
         if now < self.burst_until {
             return Vec::new();
         }
@@ -104,8 +125,9 @@ impl Network {
 
     /// Sends one datagram over the links `up` and `down`.
     pub fn send(&mut self, now: Instant, datagram: Datagram, up: &mut Link, down: &mut Link) {
-        for reached_switch in up.carry(now, &mut self.random) {
-            for arrives in down.carry(reached_switch, &mut self.random) {
+        let len = datagram.bytes.len() + FRAMING;
+        for reached_switch in up.carry(now, len, &mut self.random) {
+            for arrives in down.carry(reached_switch, len, &mut self.random) {
                 self.sent += 1;
                 self.on_its_way
                     .push(Reverse((arrives, self.sent, datagram.clone())));

@@ -20,7 +20,7 @@ use crate::random::Random;
 /// Bits a second of the sender's link.
 const LINK_RATE: u64 = 1_000_000_000;
 /// Bytes of Ethernet, IP and UDP around each datagram, with preamble and gap.
-const FRAMING: usize = 66;
+pub const FRAMING: usize = 66;
 /// No run may take more steps: a machine that spins must not hang the test.
 const MAX_STEPS: u64 = 20_000_000;
 
