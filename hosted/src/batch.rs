@@ -36,6 +36,8 @@ pub struct Batch<P> {
     bytes: usize,
     /// Datagrams that the system has taken.
     sent: usize,
+    /// Why the rest goes one by one, if it does.
+    refused: Option<Errno>,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl<P> Default for Batch<P> {
             length: 0,
             bytes: 0,
             sent: 0,
+            refused: None,
         }
     }
 }
@@ -123,7 +126,8 @@ impl<P> Batch<P> {
         bytes: impl Fn(&P) -> &'b [u8],
     ) -> io::Result<()> {
         let rest = self.datagrams.get(self.sent..).unwrap_or_default();
-        let count = if *cuts { rest.len() } else { 1 };
+        let is_whole = *cuts && self.refused.is_none();
+        let count = if is_whole { rest.len() } else { 1 };
         let next = rest.iter().take(count);
         let parts: Option<Vec<IoSlice<'_>>> = next
             .flat_map(|datagram| {
@@ -140,13 +144,15 @@ impl<P> Batch<P> {
         };
         match sent {
             Err(error @ (Errno::EINTR | Errno::EAGAIN)) => return Err(error.into()),
-            // It can't cut: not at all, or not over this interface, or not datagrams of this
-            // length.
-            Err(_) if count > 1 => {
-                *cuts = false;
+            Err(error) if count > 1 => {
+                self.refused = Some(error);
                 return Ok(());
             }
             Ok(()) | Err(_) => self.sent += count,
+        }
+        // What goes alone and would not go with others was not refused for a moment only.
+        if sent.is_ok() && self.refused.is_some_and(cannot_cut) {
+            *cuts = false;
         }
         if self.sent >= self.datagrams.len() {
             self.clear();
@@ -181,7 +187,15 @@ impl<P> Batch<P> {
         self.destination = None;
         self.bytes = 0;
         self.sent = 0;
+        self.refused = None;
     }
+}
+
+/// Whether the system may say so when it can't cut: not at all, or not over this interface, or not
+/// datagrams of this length.
+fn cannot_cut(error: Errno) -> bool {
+    use Errno::{EINVAL, EIO, EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP};
+    matches!(error, EINVAL | EIO | EMSGSIZE | ENOPROTOOPT | EOPNOTSUPP)
 }
 
 /// Datagrams that have arrived together, to be taken one by one.
@@ -330,9 +344,27 @@ mod tests {
         batch.length = 1;
         let mut cuts = true;
         batch.send_next(&socket, &mut cuts, |bytes| bytes).unwrap();
-        assert!(!cuts && batch.sent == 0);
+        assert_eq!(batch.sent, 0);
         batch.send_next(&socket, &mut cuts, |bytes| bytes).unwrap();
-        assert_eq!(batch.sent, 1);
+        assert!(!cuts && batch.sent == 1);
+    }
+
+    #[test]
+    fn what_can_not_be_sent_at_all_says_nothing_of_cutting() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let own = address(socket.local_addr().unwrap().port());
+        let mut cuts = true;
+        // Broadcast is not allowed unless it is asked for.
+        let mut batch = with_a_short_end(SocketAddrV4::new(Ipv4Addr::BROADCAST, 9), 3);
+        let mut lost = 0;
+        while !batch.is_empty() {
+            let sent = batch.send_next(&socket, &mut cuts, |bytes| bytes);
+            lost += u32::from(sent.is_err());
+        }
+        assert_eq!((lost, cuts), (4, true));
+        let mut batch = with_a_short_end(own, 3);
+        batch.send_next(&socket, &mut cuts, |bytes| bytes).unwrap();
+        assert!(batch.is_empty(), "in one call");
     }
 
     #[test]
@@ -344,10 +376,10 @@ mod tests {
         let mut cuts = true;
         let gone = |bytes: &&'static [u8]| if bytes.len() == 2 { *bytes } else { &[] };
         batch.send_next(&from, &mut cuts, gone).unwrap();
-        assert!(!cuts && batch.payloads().count() == 2);
+        assert_eq!(batch.payloads().count(), 2);
         assert!(batch.send_next(&from, &mut cuts, gone).is_err());
         batch.send_next(&from, &mut cuts, gone).unwrap();
-        assert!(batch.is_empty());
+        assert!(batch.is_empty() && cuts);
         let mut buffer = [0; 10];
         assert_eq!(to.recv(&mut buffer).unwrap(), 3);
         assert_eq!(&buffer[..3], b"end");
