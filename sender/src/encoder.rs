@@ -1,7 +1,7 @@
 //! FEC blocks, made by a thread of their own while the slice's data are being sent.
 //!
 //! A slice's bytes are copied for it: the image's memory goes back to its reader as soon as the
-//! receivers have the slice. Few slices are in flight, so their memory is fixed and used again.
+//! receivers have the slice. Few slices are in flight, so their memory is used again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,8 +15,8 @@ use ironcast_proto::sender::{Encode, FecBlock};
 
 use crate::source::Source;
 
-/// Slices whose FEC blocks are kept: two in flight, and the one before, for its last datagram may
-/// wait for room.
+/// Slices whose FEC blocks are kept in any case: two in flight, and the one before. Others may be
+/// short enough for many to wait for room together.
 const SLICES_KEPT: usize = 3;
 
 /// Makes FEC blocks.
@@ -92,12 +92,19 @@ impl Encoder {
         &self.waker
     }
 
-    /// Takes a slice on, whose bytes `source` has.
-    pub fn begin(&mut self, encode: &Encode, source: &Source) {
-        let mut job = match self.ready.len() {
-            SLICES_KEPT.. => self.ready.pop_front().unwrap_or_default(),
-            _ => Job::default(),
-        };
+    /// Bytes of each FEC block.
+    pub fn block_size(&self) -> usize {
+        self.block_size
+    }
+
+    /// Takes a slice on, whose bytes `source` has. The blocks of slices that are long done go for
+    /// it, unless their number `is_needed`.
+    pub fn begin(&mut self, encode: &Encode, source: &Source, is_needed: impl Fn(u32) -> bool) {
+        let old = (self.ready.len() + 1).saturating_sub(SLICES_KEPT);
+        let mut old = self.ready.iter().take(old);
+        let spare = old.position(|job| !is_needed(job.slice));
+        let spare = spare.and_then(|index| self.ready.remove(index));
+        let mut job = spare.unwrap_or_default();
         job.slice = encode.slice;
         job.data.clear();
         for block in blocks(&encode.range, self.block_size) {
@@ -165,12 +172,11 @@ mod tests {
         panic!("the encoder does nothing");
     }
 
-    #[test]
-    fn it_makes_what_the_reference_says_also_of_short_and_empty_slices() {
-        let path = std::env::temp_dir().join(format!("ironcast-encoder-{}", std::process::id()));
-        let image: Vec<u8> = (0..200_u8).map(|byte| byte.wrapping_mul(37)).collect();
-        std::fs::write(&path, &image).unwrap();
-        let layout = Layout::new(2, 3, 4).unwrap();
+    /// A source that has all of `image`.
+    fn source_of(image: &[u8], layout: Layout, name: &str) -> Source {
+        let name = format!("ironcast-encoder-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, image).unwrap();
         let config = Config {
             block_size: BLOCK,
             fec: Some(layout),
@@ -185,14 +191,22 @@ mod tests {
             live: None,
         };
         let mut source = Source::read(opened, Chunking::for_config(&config)).unwrap();
-        while source.advance().unwrap() != (200, true) {
+        while source.advance().unwrap() != (image.len() as u64, true) {
             thread::sleep(Duration::from_millis(1));
         }
         std::fs::remove_file(&path).unwrap();
+        source
+    }
+
+    #[test]
+    fn it_makes_what_the_reference_says_also_of_short_and_empty_slices() {
+        let image: Vec<u8> = (0..200_u8).map(|byte| byte.wrapping_mul(37)).collect();
+        let layout = Layout::new(2, 3, 4).unwrap();
+        let source = source_of(&image, layout, "reference");
         let mut encoder = Encoder::start(layout, BLOCK).unwrap();
         for (slice, range) in [(7, 0..128), (8, 128..192), (9, 192..200), (10, 200..200)] {
             let encode = Encode { slice, range };
-            encoder.begin(&encode, &source);
+            encoder.begin(&encode, &source, |_| false);
             assert_eq!(wait(&mut encoder), slice);
             let bytes = &image[encode.range.start as usize..encode.range.end as usize];
             for (stripe, row) in [(0, 0), (1, 0), (0, 2), (1, 2)] {
@@ -214,5 +228,28 @@ mod tests {
             row: 0,
         };
         assert!(encoder.block(gone).is_empty());
+    }
+
+    #[test]
+    fn what_is_needed_is_kept_however_many_slices_follow() {
+        let layout = Layout::new(2, 3, 4).unwrap();
+        let source = source_of(&[7; 128], layout, "needed");
+        let mut encoder = Encoder::start(layout, BLOCK).unwrap();
+        let block = |slice| FecBlock {
+            slice,
+            stripe: 1,
+            row: 2,
+        };
+        for slice in 11..30_u32 {
+            let encode = Encode {
+                slice,
+                range: 0..128,
+            };
+            encoder.begin(&encode, &source, |slice| slice == 11);
+            assert_eq!(wait(&mut encoder), slice);
+        }
+        assert!(!encoder.block(block(11)).is_empty(), "it is still needed");
+        assert!(encoder.block(block(12)).is_empty(), "its memory was used");
+        assert!(encoder.ready.len() <= SLICES_KEPT + 1);
     }
 }

@@ -247,6 +247,23 @@ enum Payload {
 }
 
 impl Payload {
+    /// What follows a message.
+    fn of(transmit: &Transmit) -> Self {
+        match transmit.fec {
+            Some(block) => Self::Fec(block),
+            None => Self::Image(transmit.payload.clone()),
+        }
+    }
+
+    /// How many bytes there are to be, be they there or not.
+    fn len(&self, encoder: Option<&Encoder>) -> usize {
+        match self {
+            // No longer than a block.
+            Self::Image(range) => (range.end - range.start) as usize,
+            Self::Fec(_) => encoder.map_or(0, Encoder::block_size),
+        }
+    }
+
     /// The bytes themselves; none if they are not there.
     fn bytes<'b>(&self, source: &'b Source, encoder: Option<&'b Encoder>) -> &'b [u8] {
         match (self, encoder) {
@@ -310,13 +327,14 @@ impl Transfer {
         }
     }
 
-    /// Gives memory back that neither receivers nor the batch need.
+    /// Gives memory back that neither receivers nor messages that wait for room need.
     fn release(&mut self) {
         let image = |payload: &Payload| match payload {
             Payload::Image(range) if !range.is_empty() => Some(range.start),
             Payload::Image(_) | Payload::Fec(_) => None,
         };
-        let needed = self.batch.payloads().filter_map(image);
+        let pending = self.pending.as_ref().map(Payload::of);
+        let needed = self.batch.payloads().chain(&pending).filter_map(image);
         let from = needed.fold(self.machine.needed_from(), u64::min);
         self.source.release(from);
     }
@@ -327,7 +345,12 @@ impl Transfer {
             return;
         };
         while let Some(encode) = self.machine.poll_encode() {
-            encoder.begin(&encode, &self.source);
+            let pending = self.pending.as_ref().map(Payload::of);
+            let is_needed = |slice| {
+                let mut needed = self.batch.payloads().chain(&pending);
+                needed.any(|payload| matches!(payload, Payload::Fec(block) if block.slice == slice))
+            };
+            encoder.begin(&encode, &self.source, is_needed);
         }
         while let Some(slice) = encoder.poll_done() {
             self.machine.encoded(slice);
@@ -359,11 +382,8 @@ impl Transfer {
 
     /// Adds a message to the batch; false if that has to be sent first.
     fn gather(&mut self, transmit: &Transmit) -> bool {
-        let payload = match transmit.fec {
-            Some(block) => Payload::Fec(block),
-            None => Payload::Image(transmit.payload.clone()),
-        };
-        let len = payload.bytes(&self.source, self.encoder.as_ref()).len();
+        let payload = Payload::of(transmit);
+        let len = payload.len(self.encoder.as_ref());
         let head = &self.header[..transmit.len];
         self.batch.push(transmit.destination, head, payload, len)
     }
@@ -468,5 +488,81 @@ impl Transfer {
             awaited: first.map(|(_, address)| (address, awaited.count())),
             stats: *self.machine.stats(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::thread;
+
+    use super::*;
+    use crate::image::Image;
+    use crate::source::Chunking;
+
+    /// An asynchronous transfer of `len` bytes over loopback, that has been read.
+    fn transfer(len: usize) -> Transfer {
+        let path = std::env::temp_dir().join(format!("ironcast-transfer-{}", std::process::id()));
+        std::fs::write(&path, vec![7; len]).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let image = Image {
+            name: "image".to_owned(),
+            file,
+            command: None,
+        };
+        let config = Config {
+            asynchronous: true,
+            ..Config::default()
+        };
+        let mut source = Source::read(image, Chunking::for_config(&config)).unwrap();
+        while source.advance().unwrap() != (len as u64, true) {
+            thread::yield_now();
+        }
+        let loopback = Interface::find(Some("127.0.0.1")).unwrap();
+        let clock = Clock::start();
+        let mut machine = Box::new(Sender::new(config, clock.now()));
+        machine.supply(len as u64, true);
+        machine.start();
+        Transfer {
+            clock,
+            endpoint: Endpoint::open(&loopback, 0, 1, BufferSizes::default()).unwrap(),
+            source,
+            encoder: None,
+            machine,
+            machines: Machines::default(),
+            asynchronous: true,
+            start_deadline: None,
+            started: None,
+            header: [0; MAX_CONTROL_LEN],
+            pending: None,
+            batch: Batch::default(),
+            may_have_command: false,
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_message_that_waits_for_room_are_kept_when_all_receivers_have_them() {
+        let mut transfer = transfer(3_000_000);
+        let now = transfer.clock.now();
+        let mut pending = None;
+        while transfer.machine.needed_from() < 1_400_000 {
+            let next = transfer.machine.poll_transmit(now, &mut transfer.header);
+            pending = pending.or(next.filter(|transmit| !transmit.payload.is_empty()));
+        }
+        let range = pending.as_ref().unwrap().payload.clone();
+        transfer.pending = pending;
+        transfer.release();
+        assert_eq!(transfer.source.block(range).len(), 1456);
+        assert!(transfer.gather(&transfer.pending.clone().unwrap()));
+        transfer.pending = None;
+        transfer.release();
+        assert!(
+            !transfer.source.block(0..1456).is_empty(),
+            "the batch has it"
+        );
+        transfer.batch = Batch::default();
+        transfer.release();
+        assert!(transfer.source.block(0..1456).is_empty());
     }
 }
