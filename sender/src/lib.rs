@@ -16,6 +16,7 @@ pub mod pid_file;
 mod display;
 mod encoder;
 mod image;
+mod payload;
 mod reader;
 mod results;
 mod source;

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddrV4;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -13,12 +12,13 @@ use ironcast_hosted::{
     Batch, BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal,
     Wake, wait,
 };
-use ironcast_proto::sender::{Config, Event, FecBlock, Outcome, Reported, Sender, Stats, Transmit};
+use ironcast_proto::sender::{Config, Event, Outcome, Reported, Sender, Stats, Transmit};
 use ironcast_proto::time::Instant;
 use ironcast_proto::wire::MAX_CONTROL_LEN;
 
 use crate::encoder::Encoder;
 use crate::image::SourceError;
+use crate::payload::Payload;
 use crate::results::{MachineResult, Machines};
 use crate::source::Source;
 
@@ -30,6 +30,11 @@ const ANSWER_BURST: usize = 1024;
 
 /// Memory for answers that have arrived: 1024 receivers may answer at once.
 const ANSWERS: usize = 1 << 20;
+
+/// How long the system may take nothing before the transfer is given up. Chosen: a queue of many
+/// megabytes may take minutes to leave over a slow link, and receivers that hear nothing at all give
+/// up after one.
+const BLOCKED_LIMIT: Duration = Duration::from_secs(600);
 
 /// How a transfer is to go.
 #[derive(Clone, Debug)]
@@ -139,6 +144,8 @@ pub enum SendError {
     Encoder(io::Error),
     /// The system can't wait for events.
     Wait(io::Error),
+    /// The system takes nothing to be sent any more.
+    Blocked,
 }
 
 impl fmt::Display for SendError {
@@ -147,6 +154,12 @@ impl fmt::Display for SendError {
             Self::Source(error) => error.fmt(f),
             Self::Encoder(_) => f.write_str("can't start the thread that makes FEC blocks"),
             Self::Wait(_) => f.write_str("can't wait for network events"),
+            Self::Blocked => write!(
+                f,
+                "the system has sent nothing for {} s: the interface stands still; look at its \
+                 driver, its queue (tc -s qdisc) and the switch's flow control",
+                BLOCKED_LIMIT.as_secs()
+            ),
         }
     }
 }
@@ -156,6 +169,7 @@ impl Error for SendError {
         match self {
             Self::Source(error) => error.source(),
             Self::Encoder(error) | Self::Wait(error) => Some(error),
+            Self::Blocked => None,
         }
     }
 }
@@ -199,6 +213,7 @@ pub fn send(
         header: [0; MAX_CONTROL_LEN],
         pending: None,
         batch: Batch::default(),
+        blocked_since: None,
         may_have_command: true,
     };
     let ending = transfer.run(operator, observer)?;
@@ -234,44 +249,10 @@ struct Transfer {
     pending: Option<Transmit>,
     /// Messages that are to be sent together.
     batch: Batch<Payload>,
+    /// Since when the system has taken nothing, if it was asked to.
+    blocked_since: Option<Instant>,
     /// Whether the operator has to be asked for a command.
     may_have_command: bool,
-}
-
-/// The bytes behind a message's head.
-enum Payload {
-    /// Of the image, from and to these stream offsets; perhaps none.
-    Image(Range<u64>),
-    /// An FEC block.
-    Fec(FecBlock),
-}
-
-impl Payload {
-    /// What follows a message.
-    fn of(transmit: &Transmit) -> Self {
-        match transmit.fec {
-            Some(block) => Self::Fec(block),
-            None => Self::Image(transmit.payload.clone()),
-        }
-    }
-
-    /// How many bytes there are to be, be they there or not.
-    fn len(&self, encoder: Option<&Encoder>) -> usize {
-        match self {
-            // No longer than a block.
-            Self::Image(range) => (range.end - range.start) as usize,
-            Self::Fec(_) => encoder.map_or(0, Encoder::block_size),
-        }
-    }
-
-    /// The bytes themselves; none if they are not there.
-    fn bytes<'b>(&self, source: &'b Source, encoder: Option<&'b Encoder>) -> &'b [u8] {
-        match (self, encoder) {
-            (Self::Image(range), _) => source.block(range.clone()),
-            (Self::Fec(block), Some(encoder)) => encoder.block(*block),
-            (Self::Fec(_), None) => &[],
-        }
-    }
 }
 
 /// What a burst of sending came to.
@@ -298,6 +279,9 @@ impl Transfer {
             self.machine.supply(end, complete);
             self.encode();
             let burst = self.send_burst(now, observer);
+            if self.is_stuck(now) {
+                return Err(SendError::Blocked);
+            }
             self.encode();
             self.release();
             if let Some(outcome) = self.tell_events(now, operator, observer) {
@@ -369,12 +353,12 @@ impl Transfer {
             };
             if !self.gather(&transmit) {
                 self.pending = Some(transmit);
-                if !self.send_batch(observer) {
+                if !self.send_batch(now, observer) {
                     return Burst::Blocked;
                 }
             }
         }
-        match self.send_batch(observer) {
+        match self.send_batch(now, observer) {
             true => burst,
             false => Burst::Blocked,
         }
@@ -389,20 +373,34 @@ impl Transfer {
     }
 
     /// Sends the batch; false if the system has no room now.
-    fn send_batch(&mut self, observer: &mut dyn Observer) -> bool {
+    fn send_batch(&mut self, now: Instant, observer: &mut dyn Observer) -> bool {
         let Some(destination) = self.batch.destination() else {
             return true;
         };
         let (source, encoder) = (&self.source, self.encoder.as_ref());
         let bytes = |payload: &Payload| payload.bytes(source, encoder);
-        match self.endpoint.send_batch(&mut self.batch, bytes) {
+        let before = self.batch.payloads().count();
+        let sent = self.endpoint.send_batch(&mut self.batch, bytes);
+        if self.batch.payloads().count() < before {
+            self.blocked_since = None;
+        }
+        match sent {
             Sent::Done => true,
-            Sent::Blocked => false,
+            Sent::Blocked => {
+                self.blocked_since.get_or_insert(now);
+                false
+            }
             Sent::Lost(error) => {
                 observer.lost(destination, &error);
                 true
             }
         }
+    }
+
+    /// Whether the system has taken nothing for too long.
+    fn is_stuck(&self, now: Instant) -> bool {
+        self.blocked_since
+            .is_some_and(|since| since + BLOCKED_LIMIT <= now)
     }
 
     /// Passes the machine's events on; the outcome, if it has ended.
@@ -437,7 +435,9 @@ impl Transfer {
         let now = self.clock.now();
         let wake = match burst {
             Burst::Cut => Wake::Now,
-            Burst::Blocked => Wake::Never,
+            Burst::Blocked => {
+                Wake::Never.or_at(self.blocked_since.map(|since| since + BLOCKED_LIMIT))
+            }
             Burst::Done => Wake::Never.or_at(self.machine.poll_timeout()),
         };
         let wake = wake
@@ -537,8 +537,33 @@ mod tests {
             header: [0; MAX_CONTROL_LEN],
             pending: None,
             batch: Batch::default(),
+            blocked_since: None,
             may_have_command: false,
         }
+    }
+
+    /// Nobody who is told anything.
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn event(&mut self, _: &Event) {}
+        fn unable(&mut self, _: &Reported<'_>) {}
+        fn lost(&mut self, _: SocketAddrV4, _: &io::Error) {}
+        fn progress_due(&self) -> Option<Instant> {
+            None
+        }
+        fn progress(&mut self, _: &Progress) {}
+    }
+
+    #[test]
+    fn p4_an_interface_that_stands_still_ends_the_transfer() {
+        let mut transfer = transfer(100_000);
+        let now = transfer.clock.now();
+        transfer.blocked_since = Some(now);
+        assert!(!transfer.is_stuck(now + BLOCKED_LIMIT / 2));
+        assert!(transfer.is_stuck(now + BLOCKED_LIMIT));
+        let _ = transfer.send_burst(now, &mut Nobody);
+        assert!(!transfer.is_stuck(now + BLOCKED_LIMIT), "something went");
     }
 
     #[test]
