@@ -26,6 +26,10 @@ use crate::image::Origin;
 pub use crate::stock::STOCK;
 use crate::transfer::Settings;
 
+/// Fewer bits a second are likely not to be meant. Chosen: a block of the usual size takes a second
+/// then.
+const LIKELY_BITRATE: u64 = 12_000;
+
 /// What follows the options in the help.
 pub const MANUAL: Manual = Manual {
     examples: &[
@@ -323,6 +327,13 @@ impl Options {
             let text = "Warning: --async without --max-bitrate sends as fast as this host can; \
                         receivers that can't take that lose data.";
             warnings.push(text.to_owned());
+        }
+        let slow = |rate: &u64| (1..LIKELY_BITRATE).contains(rate);
+        if let Some(rate) = self.data.max_bitrate.filter(slow) {
+            let text = format!(
+                "Warning: --max-bitrate {rate} is {rate} bits a second; {rate}m is so many millions."
+            );
+            warnings.push(text);
         }
         warnings
     }
@@ -667,6 +678,8 @@ mod tests {
         assert_eq!(warnings("--async -r 0 more").len(), 2);
         assert_eq!(warnings("--async -r 80m"), Vec::<String>::new());
         assert_eq!(warnings(""), Vec::<String>::new());
+        assert!(warnings("-r 100")[0].contains("100m"));
+        assert_eq!(warnings("-r 64k"), Vec::<String>::new());
     }
 
     #[test]
