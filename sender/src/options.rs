@@ -331,7 +331,7 @@ impl Options {
         let slow = |rate: &u64| (1..LIKELY_BITRATE).contains(rate);
         if let Some(rate) = self.data.max_bitrate.filter(slow) {
             let text = format!(
-                "Warning: --max-bitrate {rate} is {rate} bits a second; {rate}m is so many millions."
+                "Warning: --max-bitrate {rate} is {rate} bits a second; {rate}m is so many million."
             );
             warnings.push(text);
         }

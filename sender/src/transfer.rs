@@ -32,8 +32,8 @@ const ANSWER_BURST: usize = 1024;
 const ANSWERS: usize = 1 << 20;
 
 /// How long the system may take nothing before the transfer is given up. Chosen: a queue of many
-/// megabytes may take minutes to leave over a slow link, and receivers that hear nothing at all give
-/// up after one.
+/// megabytes may take minutes to leave over a slow link, and receivers that hear nothing at all
+/// give up after one.
 const BLOCKED_LIMIT: Duration = Duration::from_secs(600);
 
 /// How a transfer is to go.

@@ -151,8 +151,8 @@ impl RateFinder {
         self.limit.unwrap_or(u64::MAX)
     }
 
-    /// Sets the limit, given the thousandths `lost` and the bits a second that arrived whole and that
-    /// were `sent` for it.
+    /// Sets the limit, given the thousandths `lost` and the bits a second that arrived whole and
+    /// that were `sent` for it.
     fn judge(&mut self, lost: u32, arrived: u64, sent: u64) {
         // Whatever else was amiss in a trial is taken for usual too: it is not for ever.
         self.usual = self.usual.saturating_sub(1);
