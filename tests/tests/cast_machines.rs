@@ -176,7 +176,7 @@ fn p2_a_machine_takes_the_image_that_it_is_told_to_take() -> Result<(), LabError
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        assert!(words.starts_with("unsigned: lab, version 3"), "{words}");
+        assert!(words.starts_with("lab, version 3, unsigned"), "{words}");
         demand_written(&image, &disk)
     };
     let result = check();

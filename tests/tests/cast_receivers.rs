@@ -41,7 +41,9 @@ impl Room {
         let file = fs::File::options().write(true).open(room.path("image"));
         file.unwrap().set_len(LEN).unwrap();
         let status = Command::new(Program::sender(Ours)?.path())
-            .args(["pack", "image", "-o", "cast", "--name", "lab", "--sign"])
+            .args([
+                "pack", "image", "-o", "cast", "--name", "lab", "--chunk", "1M", "--sign",
+            ])
             .arg(test_key("trusted.key"))
             .current_dir(room.folder.path())
             .output()
@@ -56,10 +58,20 @@ impl Room {
 
     /// Sends `sent` to a receiver of ours with these options, and waits for both.
     fn transfer(&self, sent: &str, options: &[&str]) -> Result<Running, LabError> {
+        self.transfer_by(Program::sender(Stock)?, sent, options)
+    }
+
+    /// The same by this sender.
+    fn transfer_by(
+        &self,
+        sender: Program,
+        sent: &str,
+        options: &[&str],
+    ) -> Result<Running, LabError> {
         let receiver = Program::receiver(Ours)?.file(&self.path("out"));
         let receiver = receiver.args(options);
         let mut receiver = receiver.start(&self.machine, "receiver", self.folder.path())?;
-        let sender = Program::sender(Stock)?.file(&self.path(sent));
+        let sender = sender.file(&self.path(sent));
         let sender = sender.args(&["--min-receivers", "1"]);
         let mut sender = sender.start(&self.server, "sender", self.folder.path())?;
         receiver.wait(LIMIT)?;
@@ -86,7 +98,7 @@ fn p1_a_cast_stream_is_unpacked_and_proved_without_its_zeroes() -> Result<(), La
     receiver.wait_success(LIMIT)?;
     image::demand_equal(&room.path("image"), &room.path("out"))?;
     let words = [
-        "The image is signed by",
+        "The image is lab, version 1, signed by",
         "lab, version 1",
         "read back and found equal",
     ];
@@ -141,5 +153,69 @@ fn p1_a_damaged_chunk_is_named_and_never_a_success() -> Result<(), LabError> {
     demand_words(&receiver, &["has no complete image", "chunk 4"]);
     let out: &Path = &room.path("out");
     assert!(fs::read(out).unwrap() != fs::read(room.path("image")).unwrap());
+    Ok(())
+}
+
+#[test]
+fn p1_an_image_that_was_not_packed_is_cast_and_its_hashes_are_kept() -> Result<(), LabError> {
+    let room = Room::new()?;
+    let key = test_key("trusted.key").display().to_string();
+    let old = std::time::SystemTime::now() - Duration::from_secs(60);
+    let image = fs::File::options().write(true).open(room.path("image"));
+    image.unwrap().set_modified(old).unwrap();
+    for _ in 0..2 {
+        let sender = Program::sender(Ours)?.args(&["--cast", "--sign", &key]);
+        let sender = sender.args(&["--image-name", "office", "--image-version", "7"]);
+        let options = ["--trust", &self::key(), "--image-min-version", "7"];
+        let mut receiver = room.transfer_by(sender, "image", &options)?;
+        receiver.wait_success(LIMIT)?;
+        image::demand_equal(&room.path("image"), &room.path("out"))?;
+        demand_words(
+            &receiver,
+            &["office, version 7", "read back and found equal"],
+        );
+        assert!(room.path("image.hashes").exists());
+        fs::remove_file(room.path("out")).unwrap();
+    }
+    // Hashes of something else are not believed.
+    let sender = Program::sender(Ours)?.args(&["--cast"]);
+    let mut bytes = fs::read(room.path("image")).unwrap();
+    bytes[1 << 20] ^= 1;
+    fs::write(room.path("image"), bytes).unwrap();
+    let mut receiver = room.transfer_by(sender, "image", &[])?;
+    receiver.wait_success(LIMIT)?;
+    image::demand_equal(&room.path("image"), &room.path("out"))
+}
+
+/// The header is made here as FOG's server makes it, by the shell's printf.
+#[test]
+fn p2_a_stream_with_fogs_header_is_the_file_that_it_names() -> Result<(), LabError> {
+    let room = Room::new()?;
+    let script = "{ printf 'FOGMC1 %-120s\\n' d1p2.img; cat image; } > stream";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).current_dir(room.folder.path());
+    assert!(shell.status().unwrap().success());
+    let mut receiver = room.transfer("stream", &["--fog-name", "d1p2.img"])?;
+    receiver.wait_success(LIMIT)?;
+    image::demand_equal(&room.path("image"), &room.path("out"))?;
+    // Ours writes the same, and takes the cast stream behind it for what it is.
+    let sender = Program::sender(Ours)?.args(&["--fog-name", "d1p2.img"]);
+    let mut receiver = room.transfer_by(sender, "image", &["--decompress", "none"])?;
+    receiver.wait_success(LIMIT)?;
+    image::demand_equal(&room.path("stream"), &room.path("out"))?;
+    let sender = Program::sender(Ours)?.args(&["--fog-name", "d1p2.img"]);
+    let mut receiver = room.transfer_by(sender, "cast", &["--fog-name", "d1p2.img"])?;
+    receiver.wait_success(LIMIT)?;
+    image::demand_equal(&room.path("image"), &room.path("out"))?;
+    for (sent, reason) in [
+        ("stream", "the file \"d1p2.img\" by FOG's header"),
+        ("image", "no header of FOG's"),
+    ] {
+        fs::write(room.path("out"), "old").unwrap();
+        let mut receiver = room.transfer(sent, &["--fog-name", "d1p1.img"])?;
+        receiver.wait_exit(1, LIMIT)?;
+        demand_words(&receiver, &["nothing was written to", reason]);
+        assert_eq!(fs::read(room.path("out")).unwrap(), b"old", "{sent}");
+    }
     Ok(())
 }

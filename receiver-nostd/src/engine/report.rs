@@ -86,7 +86,7 @@ pub struct Progress {
     pub format: Option<Format>,
 }
 
-/// Which image it is, and who says so, in a few words for people: the word that decides first.
+/// Which image it is, and who says so, in a few words for people.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance<'m> {
@@ -100,11 +100,11 @@ pub struct Provenance<'m> {
 impl fmt::Display for Provenance<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Manifest { name, version, .. } = self.manifest;
+        write!(f, "{name}, version {version}, ")?;
         match self.signed {
-            Signed::By(key) => write!(f, "signed by {key}: ")?,
-            Signed::Unchecked { signatures: 0 } => f.write_str("unsigned: ")?,
-            Signed::Unchecked { .. } => f.write_str("signature not checked: ")?,
+            Signed::By(key) => write!(f, "signed by {key}"),
+            Signed::Unchecked { signatures: 0 } => f.write_str("unsigned"),
+            Signed::Unchecked { .. } => f.write_str("signed by whomever: no key is trusted here"),
         }
-        write!(f, "{name}, version {version}")
     }
 }
