@@ -88,8 +88,8 @@ impl Encoder {
         Ok(Self { codec, zstd })
     }
 
-    /// How to store `bytes`, and in how many bytes; those are in `buffer`, unless nothing makes them
-    /// shorter. The buffer has room for [as many](Self::room) as needed.
+    /// How to store `bytes`, and in how many bytes; those are in `buffer`, unless nothing makes
+    /// them shorter. The buffer has room for [as many](Self::room) as needed.
     pub(crate) fn encode(&mut self, bytes: &[u8], buffer: &mut [u8]) -> io::Result<(Kind, usize)> {
         let (kind, stored) = match (self.codec, &mut self.zstd) {
             (Codec::Zstd(_), Some(zstd)) => (Kind::Zstd, zstd.compress_to_buffer(bytes, buffer)?),

@@ -163,7 +163,8 @@ fn an_image_has_the_sectors_of_its_gpt() {
 #[test]
 fn a_master_boot_record_is_told_with_its_logical_partitions() {
     let image = Image::new();
-    let words = "label: dos\np1 : start=2048,size=8M,type=7\np2 : size=20M,type=5\np5 : size=4M,type=83\np6 : size=6M,type=82\n";
+    let words = "label: dos\np1 : start=2048,size=8M,type=7\np2 : size=20M,type=5\n\
+                 p5 : size=4M,type=83\np6 : size=6M,type=82\n";
     image.run("sfdisk", "-q", words);
     image.write(MIB + 3, b"NTFS    ");
     let (words, least, sector) = image.read(None).unwrap();

@@ -127,6 +127,26 @@ fn an_image_comes_out_as_it_went_in_and_the_same_comes_to_the_same_bytes() {
 }
 
 #[test]
+fn larger_chunks_have_blocks_of_all_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, cast) = (folder.path().join("image"), folder.path().join("cast"));
+    let image = image();
+    write_sparse(&raw, &image);
+    let source = Source::open(&raw, folder.path()).unwrap();
+    let layout = Layout::read(&source, None).unwrap();
+    for codec in [Codec::Lz4, Codec::Zstd(1)] {
+        let settings = Settings {
+            chunk_size: 16 * MIB as u32,
+            ..settings(codec, &[], &layout)
+        };
+        let file = File::create(&cast).unwrap();
+        pack(&source, (file, &cast), &settings, &mut |_| {}).unwrap();
+        let (out, kinds, _) = read(&fs::read(&cast).unwrap(), &[]);
+        assert!(out == image && kinds != [Kind::Plain], "{codec:?}");
+    }
+}
+
+#[test]
 fn who_has_signed_is_known_by_the_public_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

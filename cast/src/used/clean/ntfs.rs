@@ -6,8 +6,7 @@ use super::{Unclean, little, little16, little32};
 use crate::error::Error;
 use crate::source::Source;
 
-const OPEN: Unclean = "Windows was not shut down: its journal is open; start it, and shut it down by \
-                       shutdown /s /t 0";
+const OPEN: Unclean = "Windows was not shut down: its journal is open; run shutdown /s /t 0";
 
 const ODD: Unclean = "its journal can't be found";
 
