@@ -15,6 +15,7 @@ use ironcast_proto::cast::PublicKey;
 
 use crate::codec::Codec;
 use crate::error::Error;
+use crate::fit::Fit;
 use crate::inspect;
 use crate::keys::{SecretKey, read_public_key, write_key_pair};
 use crate::layout::Layout;
@@ -387,6 +388,14 @@ impl Unpack {
             done.written,
             inspect::signature(done.signed)
         ));
+        match done.table {
+            Fit::Right => {}
+            Fit::Moved => say("its GPT was made right for the disk"),
+            Fit::Odd(odd) => {
+                let text = format!("the image's partition table was left as it was sent: {odd}");
+                warn(&text, &JournalSettings::default());
+            }
+        }
         Ok(ExitStatus::Success)
     }
 }

@@ -8,6 +8,7 @@
 mod codec;
 pub mod commands;
 mod error;
+mod fit;
 pub mod inspect;
 mod keys;
 mod layout;
@@ -25,6 +26,7 @@ mod work;
 
 pub use codec::{Codec, ParseCodecError};
 pub use error::Error;
+pub use fit::Fit;
 pub use keys::{SecretKey, read_public_key, write_key_pair};
 pub use layout::Layout;
 pub use live::Live;

@@ -4,7 +4,7 @@
 //! it is; so what a stream that breaks off leaves is the image's beginning.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek as _, SeekFrom};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use ironcast_proto::cast::{Kind, Signed};
 use ironcast_receiver_nostd::cast::Chunk;
 
 use crate::error::Error;
+use crate::fit::{Fit, fit};
 use crate::read::Input;
 
 /// Zero bytes that are written at a time.
@@ -28,6 +29,8 @@ pub struct Unpacked {
     pub size: u64,
     /// Bytes that were written.
     pub written: u64,
+    /// What became of the partition table on a disk.
+    pub table: Fit,
 }
 
 /// Writes the image to `path`: to a disk that is there, or to a file that is made or written over.
@@ -44,6 +47,7 @@ pub fn unpack<R: Read>(
 ) -> Result<Unpacked, Error> {
     let (manifest, signed) = input.manifest()?;
     let (name, size, least) = (manifest.name.to_owned(), manifest.size, manifest.least_disk);
+    let sector_size = manifest.sector_size;
     let (mut opened, mut written) = (None, 0);
     input.chunks(&mut |chunk| {
         // Only now is it known that there is an image for it.
@@ -59,13 +63,14 @@ pub fn unpack<R: Read>(
         Ok(())
     })?;
     // There is a chunk of every image.
-    let flushed = opened.map_or(Ok(()), |target| target.file.sync_all());
-    flushed.map_err(Error::file("write", path))?;
+    let ended = opened.map_or(Ok(Fit::Right), |target| target.end(sector_size));
+    let table = ended.map_err(Error::file("write", path))?;
     Ok(Unpacked {
         name,
         signed,
         size,
         written,
+        table,
     })
 }
 
@@ -81,7 +86,12 @@ struct Target {
 impl Target {
     fn open(path: &Path, size: u64, least: u64) -> Result<Self, Error> {
         let writing = || Error::file("write", path);
+        // A disk is read where its table has to be made right.
         let mut file = OpenOptions::new()
+            .read(
+                path.metadata()
+                    .is_ok_and(|about| about.file_type().is_block_device()),
+            )
             .write(true)
             .create(true)
             .truncate(false)
@@ -117,8 +127,18 @@ impl Target {
         })
     }
 
+    /// Makes the table right for the disk, and waits until everything is on it.
+    fn end(&self, sector_size: u32) -> io::Result<Fit> {
+        let table = match self.capacity {
+            Some(capacity) => fit(&self.file, capacity, sector_size)?,
+            None => Fit::Right,
+        };
+        self.file.sync_all()?;
+        Ok(table)
+    }
+
     /// Writes a chunk, as far as the disk goes; how many bytes that were.
-    fn write(&self, chunk: &Chunk<'_>, zero_holes: bool) -> std::io::Result<u64> {
+    fn write(&self, chunk: &Chunk<'_>, zero_holes: bool) -> io::Result<u64> {
         let end = chunk.start + u64::from(chunk.len);
         let end = self.capacity.map_or(end, |capacity| end.min(capacity));
         // No more than the chunk's.
