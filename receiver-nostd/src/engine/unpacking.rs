@@ -212,8 +212,14 @@ impl<'m> Unpacking<'m> {
                 let range = piece.done..piece.done + len;
                 let bytes = chunk.and_then(|chunk| chunk.bytes.get(range));
                 let gone = cast::Error::Cut { chunk: None };
-                buffer.copy_from_slice(bytes.ok_or(Error::Cast(gone))?);
-                writer.write(buffer)?;
+                let bytes = bytes.ok_or(Error::Cast(gone))?;
+                match piece.start + piece.done as u64 {
+                    0 => {
+                        buffer.copy_from_slice(bytes);
+                        writer.write(buffer)?;
+                    }
+                    _ => writer.append(bytes)?,
+                }
                 piece.done += len;
             }
             Action::Zero => {

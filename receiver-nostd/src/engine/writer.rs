@@ -182,27 +182,35 @@ impl<D: Disk> Writer<D> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.given.len == 0 {
-            self.check_disk(bytes)?;
+        if self.given.len > 0 {
+            return self.append(bytes);
         }
-        if let Some(capacity) = self.device.capacity()
-            && bytes.len() as u64 > capacity.saturating_sub(self.given.len)
-        {
-            return Err(Error::Full { capacity });
-        }
-        let is_first = self.given.len == 0;
-        if is_first {
-            self.hold_back(bytes);
-        }
-        self.last = self.given.len;
-        self.device.write(self.last, bytes)?;
-        self.given.len += bytes.len() as u64;
-        if let (true, Some(start), Some(place)) =
-            (is_first, &self.given.start, bytes.first_chunk_mut())
-        {
+        self.check_disk(bytes)?;
+        self.check_room(bytes)?;
+        self.hold_back(bytes);
+        self.append(bytes)?;
+        if let (Some(start), Some(place)) = (&self.given.start, bytes.first_chunk_mut()) {
             *place = *start;
         }
         Ok(())
+    }
+
+    /// Writes the image's next bytes. Not the first, of which some are held back.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Error<D::Error>> {
+        self.check_room(bytes)?;
+        self.last = self.given.len;
+        self.device.write(self.last, bytes)?;
+        self.given.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn check_room(&self, bytes: &[u8]) -> Result<(), Error<D::Error>> {
+        match self.device.capacity() {
+            Some(capacity) if bytes.len() as u64 > capacity.saturating_sub(self.given.len) => {
+                Err(Error::Full { capacity })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the disk takes a write now.
