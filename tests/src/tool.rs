@@ -8,6 +8,7 @@ use crate::LabError;
 
 /// Programs and the Debian packages that have them.
 const PACKAGES: &[(&str, &str)] = &[
+    ("b3sum", "b3sum"),
     ("cat", "coreutils"),
     ("dnsmasq", "dnsmasq-base"),
     ("fdisk", "fdisk"),

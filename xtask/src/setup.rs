@@ -83,6 +83,7 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
     tool(Purpose::Test, "zstd", "zstd"),
+    tool(Purpose::Test, "b3sum", "b3sum"),
     tool(Purpose::Test, "btrfs-progs", "mkfs.btrfs"),
     tool(Purpose::Test, "ntfs-3g", "mkntfs"),
     tool(Purpose::Test, "partclone", "partclone.extfs"),
