@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ironcast_proto::cast::ManifestError;
 use ironcast_receiver_nostd::cast;
+use ironcast_receiver_nostd::engine::Refusal;
 
 /// Why a cast file can't be made or used.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ pub enum Error {
         /// What is wrong with it.
         source: cast::Error,
     },
+    /// The image is not to be used any more. Nothing was written.
+    Refused(
+        /// Why.
+        Refusal,
+    ),
     /// The image does not fit on the disk. Nothing was written.
     TooSmall {
         /// The disk.
@@ -120,6 +126,9 @@ impl fmt::Display for Error {
             Self::Manifest(error) => error.fmt(f),
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
             Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
+            Self::Refused(refusal) => {
+                write!(f, "{refusal}; nothing was written; {}", refusal.next())
+            }
             Self::TooSmall {
                 path,
                 capacity,
@@ -150,6 +159,7 @@ impl std::error::Error for Error {
             | Self::SectorSize { .. }
             | Self::Partclone(_)
             | Self::PublicKey(_)
+            | Self::Refused(_)
             | Self::TooSmall { .. } => None,
         }
     }

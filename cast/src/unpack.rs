@@ -7,9 +7,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ironcast_proto::cast::{Kind, Signed};
 use ironcast_receiver_nostd::cast::Chunk;
+use ironcast_receiver_nostd::engine::Wanted;
 
 use crate::error::Error;
 use crate::fit::{Fit, fit};
@@ -48,6 +50,13 @@ pub fn unpack<R: Read>(
     let (manifest, signed) = input.manifest()?;
     let (name, size, least) = (manifest.name.to_owned(), manifest.size, manifest.least_disk);
     let sector_size = manifest.sector_size;
+    let wanted = Wanted {
+        now: now(),
+        ..Wanted::default()
+    };
+    // Of the disk more is told when it is opened.
+    let verdict = wanted.judge(&manifest, None, None);
+    verdict.map_err(Error::Refused)?;
     let (mut opened, mut written) = (None, 0);
     input.chunks(&mut |chunk| {
         // Only now is it known that there is an image for it.
@@ -72,6 +81,12 @@ pub fn unpack<R: Read>(
         written,
         table,
     })
+}
+
+/// Seconds since 1970.
+fn now() -> Option<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.ok().map(|now| now.as_secs())
 }
 
 /// Where the image goes.

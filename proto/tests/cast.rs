@@ -145,6 +145,24 @@ fn a_manifest_that_is_not_as_it_should_be_is_refused() {
     assert_eq!(with(&[0xA0]), ManifestError::Missing(0));
     assert_eq!(with(&[0xBF, 0xFF]), ManifestError::Malformed(0));
     assert!(matches!(with(b"no CBOR"), ManifestError::Malformed(_)));
+    // Arrays in arrays, 8 deep and 9.
+    assert!(Manifest::decode(&with_pair(&[&[13][..], &[0x81; 8], &[0]].concat())).is_ok());
+    for value in [
+        &[&[0x81; 9][..], &[0]].concat()[..],
+        &[0xFF],
+        &[0x9F, 0xFF],
+        &[0xBF, 0xFF],
+        &[0x5F, 0xFF],
+        &[0x7F, 0xFF],
+        &[0x1C],
+        &[0x81, 0xFF],
+    ] {
+        let error = with(&with_pair(&[&[13], value].concat()));
+        assert!(
+            matches!(error, ManifestError::Malformed(_)),
+            "{value:02x?}: {error}"
+        );
+    }
     // An array that claims to be endless.
     let endless = with_pair(&[13, 0x9B, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
     assert!(matches!(with(&endless), ManifestError::Malformed(_)));

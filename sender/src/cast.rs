@@ -11,8 +11,8 @@ const CHUNK_SIZE: u32 = 1 << 20;
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Cast streams")]
 pub struct CastOptions {
-    /// Send the image as a cast stream, which says what it is and leaves zeroes out. It is read once
-    /// before for its hashes, which are kept in FILE.hashes beside it, if that may be
+    /// Send the image as a cast stream, which says what it is and leaves zeroes out. It is read
+    /// once before for its hashes, which are kept in FILE.hashes beside it, if that may be
     #[arg(long, requires = "file", conflicts_with = "pipe")]
     pub cast: bool,
 

@@ -510,6 +510,8 @@ mod tests {
             name: "image".to_owned(),
             file,
             command: None,
+            front: Vec::new(),
+            live: None,
         };
         let config = Config {
             asynchronous: true,

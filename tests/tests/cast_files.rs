@@ -178,6 +178,18 @@ fn what_is_not_right_is_refused_with_its_reason_and_nothing_of_it_is_written()
 }
 
 #[test]
+fn p2_an_image_that_has_expired_is_not_unpacked() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    good(&folder.sender("pack image.raw -o old.cast --created 0 --expires 86400"));
+    let errors = bad(&folder.receiver("unpack old.cast out"));
+    assert!(errors.contains("the image has expired"), "{errors}");
+    assert!(!folder.path("out").exists());
+    good(&folder.sender("pack image.raw -o new.cast --expires 9999999999"));
+    good(&folder.receiver("unpack new.cast out"));
+    image::demand_equal(&folder.path("image.raw"), &folder.path("out"))
+}
+
+#[test]
 fn nothing_is_packed_by_halves_or_over_something_else() -> Result<(), LabError> {
     let folder = Folder::new()?;
     fs::write(folder.path("odd"), [1; 513]).unwrap();

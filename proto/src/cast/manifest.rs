@@ -2,6 +2,7 @@
 //!
 //! A map of CBOR, so that later versions can say more and older readers skip it, read in place.
 
+use minicbor::data::Type;
 use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder, decode, encode};
 
@@ -25,6 +26,9 @@ pub const MAX_CHUNK_SIZE: u32 = 16 << 20;
 
 /// The most features that a manifest may name.
 const MAX_FEATURES: u64 = 16;
+
+/// How deep values that are not known may have others in them (docs/cast-format.md, 3.3).
+const MAX_DEPTH: u32 = 8;
 
 /// The keys of the map (docs/cast-format.md, 3).
 mod key {
@@ -307,8 +311,7 @@ impl<'m> Fields<'m> {
             key::ROOT => self.root = Some(bytes(key, decoder)?),
             key::STORED => self.stored = Some(integer(decoder)?),
             _ => {
-                let skipped = decoder.skip();
-                at(decoder, skipped)?;
+                skip(decoder, MAX_DEPTH)?;
             }
         }
         Ok(())
@@ -339,6 +342,40 @@ fn at<T>(decoder: &Decoder<'_>, read: Result<T, decode::Error>) -> Result<T, Man
     read.map_err(|error| {
         ManifestError::Malformed(error.position().unwrap_or_else(|| decoder.position()))
     })
+}
+
+/// Passes over a value, which may have others in it `depth` deep.
+fn skip(decoder: &mut Decoder<'_>, depth: u32) -> Result<(), ManifestError> {
+    let kind = decoder.datatype();
+    let kind = at(decoder, kind)?;
+    let malformed = ManifestError::Malformed(decoder.position());
+    let inside = match kind {
+        Type::Array => {
+            let len = decoder.array();
+            at(decoder, len)?.ok_or(malformed)?
+        }
+        Type::Map => {
+            let len = decoder.map();
+            at(decoder, len)?.ok_or(malformed)?.saturating_mul(2)
+        }
+        Type::Tag => {
+            let tag = decoder.tag();
+            at(decoder, tag).map(|_| 1)?
+        }
+        Type::ArrayIndef
+        | Type::MapIndef
+        | Type::BytesIndef
+        | Type::StringIndef
+        | Type::Break
+        | Type::Unknown(_) => return Err(malformed),
+        _ => {
+            let skipped = decoder.skip();
+            return at(decoder, skipped);
+        }
+    };
+    let depth = depth.checked_sub(1).ok_or(malformed)?;
+    // Each takes a byte at least, so that there are never more than the manifest has bytes.
+    (0..inside).try_for_each(|_| skip(decoder, depth))
 }
 
 fn integer(decoder: &mut Decoder<'_>) -> Result<u64, ManifestError> {

@@ -40,8 +40,7 @@ const END_GRACE: Duration = Duration::from_secs(30);
 /// How long the end may take in all. Chosen (docs/protocol.md, "Waits"): a large disk is read back.
 const END_LIMIT: Duration = Duration::from_secs(3600);
 
-/// How often the end is said if nobody is to answer, and how far apart. Chosen (docs/protocol.md,
-/// "Async").
+/// How often the end is said if nobody is to answer, and how far apart. Chosen.
 const LAST_WORDS: u32 = 5;
 const LAST_WORDS_INTERVAL: Duration = Duration::from_millis(100);
 
