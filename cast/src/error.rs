@@ -127,7 +127,9 @@ impl fmt::Display for Error {
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
             Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
             Self::Refused(refusal) => {
-                write!(f, "{refusal}; nothing was written; {}", refusal.next())
+                refusal.fmt(f)?;
+                f.write_str("; ")?;
+                f.write_str(refusal.next())
             }
             Self::TooSmall {
                 path,

@@ -5,12 +5,11 @@ use std::io::Read;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ironcast_proto::cast::Kind;
+use ironcast_proto::cast::{Kind, is_zero};
 use ironcast_receiver_nostd::cast::Chunk;
 
 use crate::error::Error;
 use crate::read::Input;
-use crate::source::is_zero;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,12 +8,12 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use ironcast_proto::cast::{Chunks, Entry, Kind, STORED_HASH_LEN, hash_of_zeroes};
+use ironcast_proto::cast::{Chunks, Entry, Kind, STORED_HASH_LEN, hash_of_zeroes, is_zero};
 
 use crate::codec::{Codec, Encoder};
 use crate::error::Error;
 use crate::order::Order;
-use crate::source::{Source, is_zero};
+use crate::source::Source;
 use crate::used::Ranges;
 
 /// An image that is worked on.

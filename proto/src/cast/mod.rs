@@ -23,4 +23,6 @@ pub use manifest::{
 };
 pub use preamble::{PREAMBLE_LEN, Preamble, Signed};
 pub use signature::{KeyNumber, PublicKey, SIGNATURE_LEN, Signature};
-pub use table::{ENTRY_LEN, Entry, Kind, STORED_HASH_LEN, Table, TableMaker, hash_of_zeroes};
+pub use table::{
+    ENTRY_LEN, Entry, Kind, STORED_HASH_LEN, Table, TableMaker, hash_of_zeroes, is_zero,
+};

@@ -276,6 +276,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Table<M> {
     }
 }
 
+/// Whether all bytes are 0: many at a time, since images have many.
+#[must_use]
+pub fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<64>();
+    let is_zero = |word: &[u8; 64]| word.iter().fold(0, |all, byte| all | byte) == 0;
+    words.iter().all(is_zero) && rest.iter().all(|&byte| byte == 0)
+}
+
 /// BLAKE3 of `len` zero bytes.
 #[must_use]
 pub fn hash_of_zeroes(len: u32) -> [u8; 32] {
@@ -329,5 +337,20 @@ impl TableMaker {
     #[must_use]
     pub fn root(&self) -> [u8; 32] {
         *self.hasher.finalize().as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeroes_are_found_wherever_something_else_is() {
+        assert!(is_zero(&[]) && is_zero(&[0; 130]));
+        for place in [0, 63, 64, 127, 128, 129] {
+            let mut bytes = [0; 130];
+            bytes[place] = 1;
+            assert!(!is_zero(&bytes), "{place}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use core::fmt;
 use core::ops::Range;
 
 use blake3::Hasher;
+use ironcast_proto::cast::is_zero;
 
 /// Those that the disk was given.
 pub(super) trait Chunks: fmt::Debug {
@@ -163,13 +164,6 @@ impl ChunkReadBack {
             self.bad.push(known.number);
         }
     }
-}
-
-/// Whether all bytes are 0; a word at a time, since there may be many.
-fn is_zero(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<64>();
-    let is_zero = |word: &[u8; 64]| word.iter().fold(0, |all, byte| all | byte) == 0;
-    words.iter().all(is_zero) && rest.iter().all(|&byte| byte == 0)
 }
 
 #[cfg(test)]
