@@ -23,22 +23,9 @@ const SYSFS_SECTOR: u64 = 512;
 #[derive(Debug)]
 pub(super) struct Place {
     path: PathBuf,
-    /// Keeps it.
-    _keeper: Option<Keeper>,
-}
-
-/// What gives something back at the end.
-#[derive(Debug)]
-enum Keeper {
-    Loop(
-        /// The device.
-        PathBuf,
-    ),
-    Copy(
-        /// Nobody reads it but by its path.
-        #[expect(dead_code, reason = "it is removed when this is dropped")]
-        tempfile::NamedTempFile,
-    ),
+    /// Keeps what was made for it, which the kernel takes away when this is closed, however that
+    /// comes about.
+    _keeper: Option<File>,
 }
 
 impl Place {
@@ -47,20 +34,16 @@ impl Place {
     }
 }
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        if let Self::Loop(device) = self {
-            // What can't be given back is there until the next start.
-            let _ = losetup().arg("--detach").arg(device).status();
-        }
-    }
+/// A name of an open file, which may have no other.
+fn name_of(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()))
 }
 
 /// A place that begins with `partition` of `source`.
 pub(super) fn of(source: &Source, partition: &Partition, scratch: &Path) -> Result<Place, Error> {
     let file = source.file();
-    // What was unpacked has no name; this one is good for as long as it is open.
-    let whole = PathBuf::from(format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()));
+    // What was unpacked has no name of its own.
+    let whole = name_of(file);
     let range = &partition.range;
     let is_disk = file
         .metadata()
@@ -83,16 +66,15 @@ pub(super) fn of(source: &Source, partition: &Partition, scratch: &Path) -> Resu
             _keeper: None,
         });
     }
-    if rustix::process::geteuid().is_root()
-        && let Some(path) = loop_device(&whole, range)
-    {
-        let _keeper = Some(Keeper::Loop(path.clone()));
-        return Ok(Place { path, _keeper });
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && let Some(place) = loop_device(&whole, range) {
+        return Ok(place);
     }
     let copy = copied(file, range, scratch).map_err(Error::file("write", scratch))?;
+    let path = name_of(&copy);
     Ok(Place {
-        path: copy.path().to_owned(),
-        _keeper: Some(Keeper::Copy(copy)),
+        path,
+        _keeper: Some(copy),
     })
 }
 
@@ -119,7 +101,7 @@ fn node(disk: &File, partition: &Partition) -> Option<PathBuf> {
 }
 
 /// A new loop device; `None` if there can't be one.
-fn loop_device(whole: &Path, range: &Range<u64>) -> Option<PathBuf> {
+fn loop_device(whole: &Path, range: &Range<u64>) -> Option<Place> {
     let output = losetup()
         .args(["--read-only", "--show", "--find", "--offset"])
         .arg(range.start.to_string())
@@ -129,8 +111,16 @@ fn loop_device(whole: &Path, range: &Range<u64>) -> Option<PathBuf> {
         .output()
         .ok()?;
     let name = String::from_utf8(output.stdout).ok()?;
-    let name = name.trim();
-    (output.status.success() && name.starts_with('/')).then(|| name.into())
+    let path = PathBuf::from(name.trim());
+    if !output.status.success() || !path.is_absolute() {
+        return None;
+    }
+    let keeper = File::open(&path);
+    // It goes when nobody has it open any more.
+    let detached = losetup().arg("--detach").arg(&path).status();
+    let _keeper = keeper.ok();
+    (_keeper.is_some() && detached.is_ok_and(|status| status.success()))
+        .then_some(Place { path, _keeper })
 }
 
 fn losetup() -> Command {
@@ -141,11 +131,11 @@ fn losetup() -> Command {
 }
 
 /// A copy of a partition, with its holes.
-fn copied(file: &File, range: &Range<u64>, scratch: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn copied(file: &File, range: &Range<u64>, scratch: &Path) -> io::Result<File> {
     use rustix::fs::{SeekFrom, copy_file_range, seek};
 
-    let copy = tempfile::NamedTempFile::new_in(scratch)?;
-    copy.as_file().set_len(range.end - range.start)?;
+    let copy = tempfile::tempfile_in(scratch)?;
+    copy.set_len(range.end - range.start)?;
     let mut start = range.start;
     while start < range.end {
         let data = match seek(file, SeekFrom::Data(start)) {
@@ -159,8 +149,7 @@ fn copied(file: &File, range: &Range<u64>, scratch: &Path) -> io::Result<tempfil
         let (mut from, mut to) = (data, data - range.start);
         while from < end {
             let len = usize::try_from(end - from).unwrap_or(usize::MAX);
-            let copied =
-                copy_file_range(file, Some(&mut from), copy.as_file(), Some(&mut to), len)?;
+            let copied = copy_file_range(file, Some(&mut from), &copy, Some(&mut to), len)?;
             if copied == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -187,11 +176,11 @@ mod tests {
         let copy = copied(&file, &range, folder.path()).unwrap();
         let mut bytes = vec![0; 19 << 20];
         bytes.truncate((range.end - range.start) as usize);
-        copy.as_file().read_exact_at(&mut bytes, 0).unwrap();
+        copy.read_exact_at(&mut bytes, 0).unwrap();
         let mut expected = vec![0; bytes.len()];
         file.read_exact_at(&mut expected, range.start).unwrap();
         assert!(bytes == expected && bytes.contains(&7) && bytes.contains(&8));
-        let about = copy.as_file().metadata().unwrap();
+        let about = copy.metadata().unwrap();
         assert_eq!(about.len(), range.end - range.start);
         assert!(about.blocks() * 512 < 1 << 20, "{}", about.blocks());
     }
