@@ -206,6 +206,12 @@ impl Header {
         self.offset(self.alternate_lba)
     }
 
+    /// Where the room for partitions ends, in bytes from the disk's start.
+    #[must_use]
+    pub fn partitions_end(&self) -> u64 {
+        self.offset(self.last_usable_lba.saturating_add(1))
+    }
+
     /// Where the partition entry array is, in bytes from the disk's start and in whole sectors.
     #[must_use]
     pub fn array(&self) -> Range<u64> {

@@ -12,7 +12,7 @@ use ironcast_receiver_nostd::engine::{
 };
 use lab::cast::cast_to;
 use lab::gpt::{Layout, judge};
-use lab::stream::{CHUNK, OLD, Stream, entry, public, stored};
+use lab::stream::{CHUNK, OLD, Stream, data, entry, public, stored};
 use lab::{DiskError, Fault, Machine, Random, Setup, TestDisk, image};
 
 const ALL: &[Kind] = &[
@@ -322,7 +322,9 @@ fn p1_an_image_whose_end_is_free_fits_on_a_smaller_disk_too() {
     let mut layout = Layout::new(512, 3 << 20);
     // The last 600 sectors are free, but for the table's copy.
     layout.partitions[1].1 = layout.sectors - 600;
-    let image = layout.image();
+    let mut image = layout.image();
+    let (end, copy) = (image.len() - 599 * 512, image.len() - 33 * 512);
+    image[end..copy].fill(0);
     for len in [
         image.len() - 512,
         image.len() - 100 * 512,
@@ -345,10 +347,66 @@ fn p1_an_image_whose_end_is_free_fits_on_a_smaller_disk_too() {
     let sent = plain(&image, image.len() - 512).bytes(&[]);
     let (error, leftover) = bad(&sent, &kept, &disk(image.len() - 512));
     assert_eq!((error, leftover), (Error::Table(None), Leftover::Untouched));
-    // A manifest that promises too much is found out when the table is looked at.
+    // A manifest that promises too much is found out: when the table is looked at, at the latest.
     let least = WRITE_SIZE;
-    let sent = plain(&image, least).bytes(&[]);
+    let mut blank = image.clone();
+    blank[least..].fill(0);
+    let sent = plain(&blank, least).bytes(&[]);
     let (error, leftover) = bad(&sent, &options(CastOptions::default()), &disk(least));
     assert!(matches!(error, Error::Table(Some(_))), "{error}");
     assert_eq!(leftover, Leftover::Cleared);
+}
+
+#[test]
+fn p1_what_a_smaller_disk_would_lack_is_a_failure() {
+    let mut layout = Layout::new(512, 3 << 20);
+    layout.partitions[1].1 = layout.sectors - 600;
+    let mut with_table = layout.image();
+    let len = with_table.len();
+    with_table[len - 599 * 512..len - 33 * 512].fill(0);
+    let least = len - 100 * 512;
+    // Behind the last partition, where one could be.
+    let mut used = with_table;
+    used[len - 90 * 512] = 1;
+    // In the middle of a chunk, in a chunk that is left out, and in the only one.
+    for (image, least) in [
+        (data(1, len), least),
+        (data(1, len), WRITE_SIZE),
+        (data(1, 20_480), 10_240),
+        (data(1, 20_480), 4096),
+        (used, least),
+    ] {
+        let sent = plain(&image, least).bytes(&[]);
+        let capacity = least as u64;
+        let (error, _) = bad(&sent, &options(CastOptions::default()), &disk(least));
+        assert_eq!(error, Error::Full { capacity });
+        // Zeroes are not missed.
+        let mut blank = image;
+        blank[least..].fill(0);
+        let disk = disk(least);
+        good(
+            &plain(&blank, least).bytes(&[]),
+            &options(CastOptions::default()),
+            &disk,
+        );
+        assert!(disk.bytes().len() == least);
+    }
+}
+
+#[test]
+fn what_can_not_be_read_before_is_written() {
+    let (stream, bytes) = Stream::new(ALL);
+    let delta = CastOptions {
+        delta: true,
+        ..CastOptions::default()
+    };
+    let place = (4 * CHUNK + 70_000) as u64;
+    for fault in [
+        Fault::Pending(place),
+        Fault::Pending(bytes.len() as u64 - 1),
+    ] {
+        let used = disk(bytes.len()).holding(bytes.clone()).failing(fault);
+        assert!(good(&stream.bytes(&[]), &options(delta), &used).verified);
+        assert!(used.bytes() == bytes);
+    }
 }

@@ -13,6 +13,7 @@ use super::writer::Writer;
 use super::{Error, WRITE_SIZE};
 use crate::cast::{self, Chunk, Reader, Step};
 use crate::disk::Disk;
+use crate::gpt::Header;
 
 #[derive(Debug)]
 pub(super) struct Unpacking<'m> {
@@ -22,6 +23,8 @@ pub(super) struct Unpacking<'m> {
     piece: Option<Piece>,
     /// Number and hash of the chunk that the disk's end has cut, as far as it goes.
     cut: Option<(u64, [u8; 32])>,
+    /// Where the image's GPT ends the room for partitions: behind it is but the table's copy.
+    partitions_end: Option<u64>,
     /// Whether the manifest was accepted and nobody has been told.
     is_news: bool,
 }
@@ -66,6 +69,7 @@ impl<'m> Unpacking<'m> {
             reader: Reader::new(options.wanted.trusted).map_err(Error::Cast)?,
             piece: None,
             cut: None,
+            partitions_end: None,
             is_news: false,
         })
     }
@@ -103,7 +107,7 @@ impl<'m> Unpacking<'m> {
         let taken = self.reader.take(input).map_err(Error::Cast)?;
         match taken.step {
             Step::Manifest => self.judge(writer)?,
-            Step::Chunk => self.begin(writer),
+            Step::Chunk => self.begin(writer)?,
             Step::More | Step::Ended => {}
         }
         Ok(Unpacked {
@@ -131,17 +135,26 @@ impl<'m> Unpacking<'m> {
     }
 
     /// Begins with the chunk that the reader has, unless all of it lies behind the disk's end.
-    fn begin<D: Disk>(&mut self, writer: &mut Writer<D>) {
+    fn begin<D: Disk>(&mut self, writer: &mut Writer<D>) -> Result<(), Error<D::Error>> {
         let Some(chunk) = self.reader.chunk() else {
-            return;
+            return Ok(());
         };
+        if chunk.number == 0 {
+            let sector_size = self.reader.manifest().map(|(about, _)| about.sector_size);
+            let header = sector_size.map(|size| Header::primary(chunk.bytes, size));
+            let header = header.and_then(Result::ok).flatten();
+            self.partitions_end = header.map(|header| header.partitions_end());
+        }
         let room = writer
             .capacity()
             .map_or(u64::MAX, |capacity| capacity.saturating_sub(chunk.start));
         // No more than the chunk's, which is a `u32`.
         let len = room.min(chunk.len.into()) as usize;
+        if let (true, Some(capacity)) = (self.is_missed(&chunk, len), writer.capacity()) {
+            return Err(Error::Full { capacity });
+        }
         if len == 0 {
-            return;
+            return Ok(());
         }
         let entry = self
             .reader
@@ -159,6 +172,18 @@ impl<'m> Unpacking<'m> {
             hash,
             action: self.action(&chunk, writer),
         });
+        Ok(())
+    }
+
+    /// Whether a disk that gets only `len` bytes of a chunk lacks something of the image: anything
+    /// but zeroes and a GPT's copy, which is made anew (docs/cast-format.md, 3.6).
+    fn is_missed(&self, chunk: &Chunk<'_>, len: usize) -> bool {
+        let rest = chunk.bytes.get(len..).unwrap_or_default();
+        let first = rest.iter().position(|&byte| byte != 0);
+        first.is_some_and(|first| {
+            let place = chunk.start + (len + first) as u64;
+            self.partitions_end.is_none_or(|end| place < end)
+        })
     }
 
     fn action<D: Disk>(&self, chunk: &Chunk<'_>, writer: &mut Writer<D>) -> Action {
@@ -190,13 +215,17 @@ impl<'m> Unpacking<'m> {
         let buffer = &mut buffer[..len];
         match &mut piece.action {
             Action::Compare(hasher) => {
-                writer.read(piece.start + piece.done as u64, buffer)?;
-                hasher.update(buffer);
-                piece.done += len;
-                if piece.done < piece.len {
-                    return Ok(());
+                let read = writer.read(piece.start + piece.done as u64, buffer);
+                // A place that can't be read may yet be written, and can be read then.
+                let is_read = read.is_ok();
+                if is_read {
+                    hasher.update(buffer);
+                    piece.done += len;
+                    if piece.done < piece.len {
+                        return Ok(());
+                    }
                 }
-                if hasher.finalize() == piece.hash {
+                if is_read && hasher.finalize() == piece.hash {
                     writer.skip(piece.len as u64);
                 } else {
                     piece.done = 0;

@@ -42,6 +42,8 @@ pub enum Fault {
     ReadAt(u64),
     /// From this offset on it gives nothing and says nothing.
     EndsAt(u64),
+    /// This byte can't be read before it is written.
+    Pending(u64),
     /// From this write on, counted from 0, the power is gone.
     PowerCut(usize),
     Flush,
@@ -194,6 +196,11 @@ impl Write for TestDisk {
             state.bytes.resize(place.end, 0xee);
         }
         state.bytes[place.clone()].copy_from_slice(&bytes[..len]);
+        if let Some(Fault::Pending(offset)) = state.fault
+            && place.contains(&(offset as usize))
+        {
+            state.fault = None;
+        }
         if let Some(Fault::Flip(offset)) = state.fault
             && place.contains(&(offset as usize))
         {
@@ -236,6 +243,9 @@ impl Read for TestDisk {
         match state.fault {
             Some(Fault::ReadAt(offset)) if end > offset => return Err(DiskError),
             Some(Fault::EndsAt(offset)) if end > offset => return Ok(0),
+            Some(Fault::Pending(offset)) if (start..end).contains(&offset) => {
+                return Err(DiskError);
+            }
             _ => {}
         }
         assert!(
