@@ -277,6 +277,8 @@ impl embedded_io::Write for Target {
     fn flush(&mut self) -> io::Result<()> {
         self.begin()?;
         self.finish_pipe()?;
+        // What was read since the last write has not thrown away what was not on the disk yet.
+        self.is_cached = true;
         if self.kind == Kind::File {
             self.extend()?;
         }
@@ -449,6 +451,19 @@ mod tests {
         target.flush().unwrap();
         image[..5].fill(0);
         assert!(fs::read(&path).unwrap() == image);
+    }
+
+    #[test]
+    fn what_is_read_after_a_flush_comes_from_the_disk() {
+        let folder = Folder::new("target-cached");
+        let path = folder.0.join("image");
+        let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
+        target.write_all(&[7; 4096]).unwrap();
+        // As delta does between writes, of which the system has all in memory.
+        embedded_io::Seek::seek(&mut target, embedded_io::SeekFrom::Start(0)).unwrap();
+        embedded_io::Read::read(&mut target, &mut [0; 512]).unwrap();
+        target.flush().unwrap();
+        assert!(target.is_cached, "the next read drops it");
     }
 
     #[test]
