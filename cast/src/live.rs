@@ -2,7 +2,8 @@
 //! when they are sent.
 //!
 //! The image is read once for the hashes. They are kept beside it for the next time, and are good
-//! as long as it was not changed since.
+//! as long as it was not changed since. Whoever can change them says what is sent and signed, so
+//! they are believed only if they are of the image's owner, of ours or of root's.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -10,7 +11,7 @@ use std::io::{self, Read, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ironcast_proto::cast::{Chunks, ENTRY_LEN, Entry, Kind, TableMaker, hash_of_zeroes};
 
@@ -21,7 +22,10 @@ use crate::source::Source;
 use crate::work::{Spare, Work};
 
 /// What the file of hashes begins with.
-const MAGIC: &[u8] = b"ironcast hashes 1\n";
+const MAGIC: &[u8] = b"ironcast hashes 2\n";
+
+/// What it begins with whatever its version.
+const MAGIC_OF_ALL: &[u8] = b"ironcast hashes ";
 
 /// Seconds that an image must have been left alone: a clock may be so coarse that two changes have
 /// one time.
@@ -162,6 +166,8 @@ struct Kept {
     path: PathBuf,
     /// What it has to begin with to be of the image as it is now.
     head: Vec<u8>,
+    /// Owner of the image.
+    owner: u32,
     is_settled: bool,
 }
 
@@ -180,22 +186,50 @@ impl Kept {
         head.extend(metadata.len().to_le_bytes());
         head.extend(metadata.mtime().to_le_bytes());
         head.extend(metadata.mtime_nsec().to_le_bytes());
+        // The time before can be set to any, such as by a copy; this one can't.
+        head.extend(metadata.ctime().to_le_bytes());
+        head.extend(metadata.ctime_nsec().to_le_bytes());
         head.extend(metadata.ino().to_le_bytes());
         head.extend(chunk_size.to_le_bytes());
-        let age = metadata.modified().ok().and_then(|modified| {
-            let age = SystemTime::now().duration_since(modified).ok()?;
-            Some(age.as_secs())
-        });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let changed = metadata.ctime().max(metadata.mtime());
+        let settled = u64::try_from(changed).map_or(0, |changed| changed.saturating_add(SETTLED));
         Some(Self {
             path: source.path().with_file_name(name),
             head,
-            is_settled: age.is_some_and(|age| age >= SETTLED),
+            owner: metadata.uid(),
+            is_settled: now >= settled,
         })
+    }
+
+    /// What is in the file; `None` if it can't be one of hashes that is to be believed. Of what is
+    /// no file, such as a pipe, nothing is opened.
+    fn bytes(&self, len: u64) -> Option<Vec<u8>> {
+        let about = fs::symlink_metadata(&self.path).ok()?;
+        let ours = rustix::process::geteuid().as_raw();
+        let is_ours = [0, ours, self.owner].contains(&about.uid());
+        let is_it = about.is_file() && is_ours && about.len() == len;
+        is_it.then(|| fs::read(&self.path).ok()).flatten()
+    }
+
+    /// Whether the file may be written: nothing is there, or one that was written before.
+    fn may_be_written(&self) -> bool {
+        match fs::symlink_metadata(&self.path) {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(about) if about.is_file() => {
+                let mut start = [0; MAGIC_OF_ALL.len()];
+                let file = File::open(&self.path);
+                let read = file.and_then(|mut file| file.read_exact(&mut start));
+                read.is_ok() && start == *MAGIC_OF_ALL
+            }
+            Ok(_) => false,
+        }
     }
 
     /// The entries, if the file is of the image as it is.
     fn read(&self, chunks: Chunks) -> Option<Vec<Entry>> {
-        let bytes = fs::read(&self.path).ok()?;
+        let entries_len = chunks.count().checked_mul(ENTRY_LEN as u64)?;
+        let bytes = self.bytes(entries_len.checked_add(self.head.len() as u64 + 32)?)?;
         let (bytes, sum) = bytes.split_last_chunk::<32>()?;
         let table = bytes.strip_prefix(&self.head[..])?;
         let (entries, rest) = table.as_chunks::<ENTRY_LEN>();
@@ -222,7 +256,7 @@ impl Kept {
             file.persist(&self.path)?;
             Ok(())
         };
-        if self.is_settled {
+        if self.is_settled && self.may_be_written() {
             let _ = write();
         }
     }
@@ -262,31 +296,72 @@ mod tests {
         (bytes, hashed)
     }
 
-    #[test]
-    fn hashes_are_kept_until_the_image_is_changed() {
+    /// An image in a folder of its own, which was left alone long enough.
+    fn settled() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         let mut image: Vec<u8> = (0..300_032_u32).map(|n| (n / 7) as u8).collect();
         image[65_536..196_608].fill(0);
         fs::write(&path, &image).unwrap();
+        assert_eq!(read(&path).1, image.len() as u64);
+        let kept = folder.path().join("image.hashes");
+        assert!(!kept.exists(), "it may still be changing");
+        settle();
+        (folder, path, image)
+    }
+
+    fn settle() {
+        std::thread::sleep(Duration::from_secs(SETTLED + 1));
+    }
+
+    #[test]
+    fn hashes_are_kept_until_the_image_is_changed() {
+        let (folder, path, mut image) = settled();
         let len = image.len() as u64;
-        assert_eq!(read(&path).1, len);
-        assert_eq!(read(&path).1, len, "it may still be changing");
-        let old = SystemTime::now() - Duration::from_secs(100);
-        let file = File::options().write(true).open(&path).unwrap();
-        file.set_modified(old).unwrap();
         let (first, hashed) = read(&path);
         assert_eq!(hashed, len);
         assert_eq!(read(&path), (first.clone(), 0), "they are known");
         let kept = folder.path().join("image.hashes");
-        let mut hashes = fs::read(&kept).unwrap();
+        let good = fs::read(&kept).unwrap();
+        let mut hashes = good.clone();
         *hashes.last_mut().unwrap() ^= 1;
-        fs::write(&kept, hashes).unwrap();
-        assert_eq!(read(&path), (first.clone(), len), "damaged ones are not");
-        image[7] ^= 1;
+        for spoilt in [&hashes[..], &good[..100], &[]] {
+            fs::write(&kept, spoilt).unwrap();
+            assert_eq!(read(&path), (first.clone(), len), "damaged ones are not");
+        }
+        // Its owner may set the time back.
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&kept, good).unwrap();
+        image[100_000] = 1;
         fs::write(&path, &image).unwrap();
-        file.set_modified(old + Duration::from_secs(1)).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(before).unwrap();
         let (second, hashed) = read(&path);
         assert!(hashed == len && second != first);
+    }
+
+    #[test]
+    fn what_is_no_file_of_hashes_is_neither_read_nor_written_over() {
+        let (folder, path, image) = settled();
+        let kept = folder.path().join("image.hashes");
+        let other = folder.path().join("other");
+        fs::write(&kept, "somebody's own").unwrap();
+        assert_eq!(read(&path).1, image.len() as u64);
+        assert_eq!(fs::read(&kept).unwrap(), b"somebody's own");
+        fs::remove_file(&kept).unwrap();
+        std::os::unix::fs::symlink(&other, &kept).unwrap();
+        read(&path);
+        assert!(kept.is_symlink() && !other.exists());
+        fs::remove_file(&kept).unwrap();
+        let (first, _) = read(&path);
+        // Hashes that are right, but of somebody who could have written any.
+        if std::os::unix::fs::chown(&kept, Some(4711), None).is_ok() {
+            assert_eq!(read(&path), (first, image.len() as u64));
+        }
+        fs::remove_file(&kept).unwrap();
+        // Nobody writes to this pipe.
+        let made = std::process::Command::new("mkfifo").arg(&kept).status();
+        assert!(made.unwrap().success());
+        read(&path);
     }
 }
