@@ -59,11 +59,13 @@ pub enum Error {
         /// What is wrong with it.
         source: cast::Error,
     },
-    /// The image is not to be used any more. Nothing was written.
-    Refused(
+    /// An image has expired, or is for another disk. Nothing was written.
+    Refused {
+        /// Its file.
+        path: PathBuf,
         /// Why.
-        Refusal,
-    ),
+        source: Refusal,
+    },
     /// The image does not fit on the disk. Nothing was written.
     TooSmall {
         /// The disk.
@@ -125,11 +127,8 @@ impl fmt::Display for Error {
             ),
             Self::Manifest(error) => error.fmt(f),
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
-            Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
-            Self::Refused(refusal) => {
-                refusal.fmt(f)?;
-                f.write_str("; ")?;
-                f.write_str(refusal.next())
+            Self::Cast { path, .. } | Self::Refused { path, .. } => {
+                write!(f, "can't use {}", path.display())
             }
             Self::TooSmall {
                 path,
@@ -156,12 +155,12 @@ impl std::error::Error for Error {
             Self::File { source, .. } => Some(source),
             Self::Key { source, .. } => Some(source),
             Self::Cast { source, .. } => Some(source),
+            Self::Refused { source, .. } => Some(source),
             Self::Manifest(_)
             | Self::Size { .. }
             | Self::SectorSize { .. }
             | Self::Partclone(_)
             | Self::PublicKey(_)
-            | Self::Refused(_)
             | Self::TooSmall { .. } => None,
         }
     }

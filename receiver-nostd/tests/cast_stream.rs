@@ -213,3 +213,30 @@ fn memory_that_is_not_there_is_an_error() {
     let needed = (1 << 56) / CHUNK as u64 * 52;
     assert_eq!(read.result, Err(Error::Memory { needed }));
 }
+
+/// What a table needs that comes to a GiB is not taken before it comes.
+#[cfg(target_os = "linux")]
+#[test]
+fn p6_memory_that_a_stream_says_it_needs_is_not_taken_before_it_comes() {
+    let resident = || {
+        let text = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+        let pages = text.split(' ').nth(1).expect("the second number");
+        pages.parse::<u64>().expect("a number") * 4096
+    };
+    let (mut stream, _) = Stream::new(&[Kind::Zero]);
+    stream.manifest.chunk_size = 64 << 10;
+    stream.manifest.size = (64 << 10) * ((1 << 30) / 52);
+    let sent = stream.bytes(&[]);
+    let mut reader = Reader::new(&[]).expect("there is memory");
+    let mut rest = &sent[..];
+    while reader.manifest().is_none() {
+        rest = &rest[reader.take(rest).expect("a manifest").consumed..];
+    }
+    let before = resident();
+    match reader.accept() {
+        Ok(()) | Err(Error::Memory { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+    let taken = resident().saturating_sub(before);
+    assert!(taken < 256 << 20, "{taken} bytes");
+}

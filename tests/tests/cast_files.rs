@@ -178,15 +178,91 @@ fn what_is_not_right_is_refused_with_its_reason_and_nothing_of_it_is_written()
 }
 
 #[test]
-fn p2_an_image_that_has_expired_is_not_unpacked() -> Result<(), LabError> {
+fn p2_an_image_that_has_expired_and_its_own_file_are_not_written() -> Result<(), LabError> {
     let folder = Folder::new()?;
-    good(&folder.sender("pack image.raw -o old.cast --created 0 --expires 86400"));
-    let errors = bad(&folder.receiver("unpack old.cast out"));
-    assert!(errors.contains("the image has expired"), "{errors}");
+    good(&folder.sender("pack image.raw -o old.cast --created 1000 --expires 2000"));
+    let before = fs::read(folder.path("image.cast")).unwrap();
+    for (words, reason) in [
+        ("unpack old.cast out", "the image has expired"),
+        ("unpack image.cast image.cast", "the image is read from it"),
+    ] {
+        let errors = bad(&folder.receiver(words));
+        assert!(errors.contains(reason), "{words}: {errors}");
+    }
     assert!(!folder.path("out").exists());
-    good(&folder.sender("pack image.raw -o new.cast --expires 9999999999"));
-    good(&folder.receiver("unpack new.cast out"));
-    image::demand_equal(&folder.path("image.raw"), &folder.path("out"))
+    assert!(fs::read(folder.path("image.cast")).unwrap() == before);
+    Ok(())
+}
+
+/// A loop device, given back at the end.
+struct Loop(String);
+
+impl Loop {
+    /// `None` if this system or user gets none.
+    fn new(file: &Path, sector: &str) -> Option<Self> {
+        let mut losetup = Command::new("/usr/sbin/losetup");
+        losetup.args(["--show", "--find", "--sector-size", sector]);
+        let output = losetup.arg(file).output().ok()?;
+        let name = String::from_utf8(output.stdout).ok()?;
+        let is_there = output.status.success() && name.starts_with('/');
+        is_there.then(|| Self(name.trim().to_owned()))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let mut losetup = Command::new("/usr/sbin/losetup");
+        let _ = losetup.args(["--detach", &self.0]).status();
+    }
+}
+
+#[test]
+fn p2_unpack_writes_to_no_disk_that_is_in_use_or_of_other_sectors() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    image::write_random(&folder.path("disk"), LEN.next_multiple_of(4096), 2)?;
+    let before = fs::read(folder.path("disk")).unwrap();
+    let Some(coarse) = Loop::new(&folder.path("disk"), "4096") else {
+        eprintln!("skipped: it needs root, and a loop device");
+        return Ok(());
+    };
+    let errors = bad(&folder.receiver(&format!("unpack image.cast {}", coarse.0)));
+    assert!(errors.contains("sectors of 512 bytes"), "{errors}");
+    drop(coarse);
+    let disk = Loop::new(&folder.path("disk"), "512").unwrap();
+    // As whoever mounts it has it.
+    let taken = std::os::unix::fs::OpenOptionsExt::custom_flags(
+        fs::File::options().read(true),
+        rustix::fs::OFlags::EXCL.bits().cast_signed(),
+    )
+    .open(&disk.0)
+    .unwrap();
+    let errors = bad(&folder.receiver(&format!("unpack image.cast {}", disk.0)));
+    assert!(errors.contains("busy"), "{errors}");
+    assert!(fs::read(folder.path("disk")).unwrap() == before);
+    drop(taken);
+    good(&folder.receiver(&format!("unpack image.cast {}", disk.0)));
+    good(&folder.receiver(&format!("verify image.cast {}", disk.0)));
+    Ok(())
+}
+
+#[test]
+fn p1_unpack_fails_where_a_smaller_disk_would_lack_something() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    // Key 9 of the manifest says that it fits on a disk of 1 MiB.
+    let mut cast = fs::read(folder.path("image.cast")).unwrap();
+    let [_, low @ ..] = (LEN as u32).to_be_bytes();
+    let key = [&[9, 0x1a, 0][..], &low].concat();
+    let place = cast.windows(key.len()).position(|bytes| bytes == key);
+    cast[place.unwrap() + 2..][..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+    fs::write(folder.path("wrong.cast"), &cast).unwrap();
+    fs::write(folder.path("disk"), vec![7; 1 << 20]).unwrap();
+    let Some(disk) = Loop::new(&folder.path("disk"), "512") else {
+        eprintln!("skipped: it needs root, and a loop device");
+        return Ok(());
+    };
+    let errors = bad(&folder.receiver(&format!("unpack wrong.cast {}", disk.0)));
+    assert!(errors.contains("the disk is full"), "{errors}");
+    Ok(())
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! The caller decides between manifest and table: whether this is the image that it wants, and
 //! whether that fits. Only then memory is taken, for the table and for one chunk.
 
+use alloc::vec;
 use alloc::vec::Vec;
+use core::hint::black_box;
 
 use blake3::Hasher;
 use ironcast_proto::cast::{
@@ -14,6 +16,7 @@ use ironcast_proto::cast::{
 use super::error::Error;
 use crate::decode::Fault;
 use crate::decode::frames::{Frame, Frames};
+use crate::gpt::Header;
 
 /// Most bytes that one step copies or decodes to, and hashes.
 const PIECE_LEN: usize = 64 << 10;
@@ -55,6 +58,26 @@ pub struct Chunk<'r> {
     pub kind: Kind,
     /// The bytes themselves; none if it is a hole or all zeroes.
     pub bytes: &'r [u8],
+}
+
+impl Chunk<'_> {
+    /// Whether a disk that gets only `len` bytes of it lacks something of the image: anything but
+    /// zeroes and what lies at `free` and behind it (docs/cast-format.md, 3.6). That is for the copy
+    /// of a GPT, which is made anew, and `u64::MAX` if there is none.
+    #[must_use]
+    pub fn is_missed(&self, len: usize, free: u64) -> bool {
+        let rest = self.bytes.get(len..).unwrap_or_default();
+        let first = rest.iter().position(|&byte| byte != 0);
+        first.is_some_and(|first| self.start + ((len + first) as u64) < free)
+    }
+
+    /// Where in an image that begins with this chunk the room for partitions of a GPT ends, and
+    /// that for its copy begins; `u64::MAX` if there is none.
+    #[must_use]
+    pub fn partitions_end(&self, sector_size: u32) -> u64 {
+        let header = Header::primary(self.bytes, sector_size).ok().flatten();
+        header.map_or(u64::MAX, |header| header.partitions_end())
+    }
 }
 
 /// A cast stream on its way in.
@@ -335,12 +358,14 @@ impl<'k> Reader<'k> {
     }
 }
 
-/// So many zero bytes.
+/// So many zero bytes. A system that has such memory at hand gives it when it is written to: what a
+/// stream says that it needs is not taken before it comes.
 fn zeroes(len: u64) -> Result<Vec<u8>, Error> {
     let lacking = Error::Memory { needed: len };
-    let mut memory = Vec::new();
     let len = usize::try_from(len).map_err(|_| lacking)?;
-    memory.try_reserve_exact(len).map_err(|_| lacking)?;
-    memory.resize(len, 0);
-    Ok(memory)
+    let mut probe: Vec<u8> = Vec::new();
+    probe.try_reserve_exact(len).map_err(|_| lacking)?;
+    // It must not be left out as something that nobody uses.
+    drop(black_box(probe));
+    Ok(vec![0; len])
 }

@@ -13,7 +13,6 @@ use super::writer::Writer;
 use super::{Error, WRITE_SIZE};
 use crate::cast::{self, Chunk, Reader, Step};
 use crate::disk::Disk;
-use crate::gpt::Header;
 
 #[derive(Debug)]
 pub(super) struct Unpacking<'m> {
@@ -24,7 +23,7 @@ pub(super) struct Unpacking<'m> {
     /// Number and hash of the chunk that the disk's end has cut, as far as it goes.
     cut: Option<(u64, [u8; 32])>,
     /// Where the image's GPT ends the room for partitions: behind it is but the table's copy.
-    partitions_end: Option<u64>,
+    partitions_end: u64,
     /// Whether the manifest was accepted and nobody has been told.
     is_news: bool,
 }
@@ -69,7 +68,7 @@ impl<'m> Unpacking<'m> {
             reader: Reader::new(options.wanted.trusted).map_err(Error::Cast)?,
             piece: None,
             cut: None,
-            partitions_end: None,
+            partitions_end: u64::MAX,
             is_news: false,
         })
     }
@@ -140,17 +139,17 @@ impl<'m> Unpacking<'m> {
             return Ok(());
         };
         if chunk.number == 0 {
-            let sector_size = self.reader.manifest().map(|(about, _)| about.sector_size);
-            let header = sector_size.map(|size| Header::primary(chunk.bytes, size));
-            let header = header.and_then(Result::ok).flatten();
-            self.partitions_end = header.map(|header| header.partitions_end());
+            let about = self.reader.manifest();
+            let end = about.map(|(about, _)| chunk.partitions_end(about.sector_size));
+            self.partitions_end = end.unwrap_or(u64::MAX);
         }
         let room = writer
             .capacity()
             .map_or(u64::MAX, |capacity| capacity.saturating_sub(chunk.start));
         // No more than the chunk's, which is a `u32`.
         let len = room.min(chunk.len.into()) as usize;
-        if let (true, Some(capacity)) = (self.is_missed(&chunk, len), writer.capacity()) {
+        let is_missed = chunk.is_missed(len, self.partitions_end);
+        if let (true, Some(capacity)) = (is_missed, writer.capacity()) {
             return Err(Error::Full { capacity });
         }
         if len == 0 {
@@ -173,17 +172,6 @@ impl<'m> Unpacking<'m> {
             action: self.action(&chunk, writer),
         });
         Ok(())
-    }
-
-    /// Whether a disk that gets only `len` bytes of a chunk lacks something of the image: anything
-    /// but zeroes and a GPT's copy, which is made anew (docs/cast-format.md, 3.6).
-    fn is_missed(&self, chunk: &Chunk<'_>, len: usize) -> bool {
-        let rest = chunk.bytes.get(len..).unwrap_or_default();
-        let first = rest.iter().position(|&byte| byte != 0);
-        first.is_some_and(|first| {
-            let place = chunk.start + (len + first) as u64;
-            self.partitions_end.is_none_or(|end| place < end)
-        })
     }
 
     fn action<D: Disk>(&self, chunk: &Chunk<'_>, writer: &mut Writer<D>) -> Action {
@@ -215,9 +203,12 @@ impl<'m> Unpacking<'m> {
         let buffer = &mut buffer[..len];
         match &mut piece.action {
             Action::Compare(hasher) => {
-                let read = writer.read(piece.start + piece.done as u64, buffer);
-                // A place that can't be read may yet be written, and can be read then.
-                let is_read = read.is_ok();
+                let is_read = match writer.read(piece.start + piece.done as u64, buffer) {
+                    // It may yet be written, and can be read then. What became of earlier writes
+                    // was asked before this step.
+                    Err(Error::Read { .. } | Error::Short { .. }) => false,
+                    read => read.map(|()| true)?,
+                };
                 if is_read {
                     hasher.update(buffer);
                     piece.done += len;
