@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use ironcast_cast::{Error, Layout, Source};
+use ironcast_cast::{Error, Layout, Source, Unused};
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
@@ -192,4 +192,55 @@ fn an_image_without_a_table_may_be_a_file_system() {
         fat.read(None).unwrap().0.as_deref(),
         Some("no table: FAT32")
     );
+}
+
+#[test]
+fn a_file_system_beside_a_table_that_is_not_right_is_what_was_there_before() {
+    // One that stands for a GPT, which is damaged; one that begins at 0, which none can.
+    for (kind, first) in [(0xee, 1), (0x83, 0)] {
+        let image = Image::new();
+        image.run("mkfs.ext4", "-q -F", "");
+        let mut entry = [0; 16];
+        (entry[4], entry[8], entry[12]) = (kind, first, 99);
+        image.write(446, &entry);
+        image.write(510, &[0x55, 0xaa]);
+        let source = image.source();
+        let layout = Layout::read(&source, None).unwrap();
+        let unused = Unused::find(&source, &layout, image.0.path()).unwrap();
+        assert_eq!(unused.partitions, []);
+        assert_eq!(unused.ranges.bytes(), 0);
+        assert_eq!(layout.words(), None);
+    }
+}
+
+#[test]
+fn what_reaches_into_the_records_of_logical_partitions_is_packed_whole() {
+    let image = Image::new();
+    let entry = |kind: u8, first: u64, count: u64| {
+        let mut entry = [0; 16];
+        entry[4] = kind;
+        entry[8..12].copy_from_slice(&((first * MIB / 512) as u32).to_le_bytes());
+        entry[12..].copy_from_slice(&((count * MIB / 512) as u32).to_le_bytes());
+        entry
+    };
+    // The swap area of 20 MiB has the record of a partition that begins behind it.
+    let table = [entry(0x82, 1, 20), entry(5, 10, 50)].concat();
+    for (place, entries) in [(0, &table[..]), (10 * MIB, &entry(0x82, 15, 20))] {
+        image.write(place + 446, entries);
+        image.write(place + 510, &[0x55, 0xaa]);
+    }
+    for start in [MIB, 25 * MIB] {
+        image.write(start + 1024, &[1, 0, 0, 0, 0xff, 1, 0, 0]);
+        image.write(start + 4086, b"SWAPSPACE2");
+    }
+    let source = image.source();
+    let layout = Layout::read(&source, None).unwrap();
+    let unused = Unused::find(&source, &layout, image.0.path()).unwrap();
+    let told: Vec<_> = unused
+        .partitions
+        .iter()
+        .map(|told| (told.number, told.unused.is_ok()))
+        .collect();
+    assert_eq!(told, [(Some(1), false), (Some(5), true)]);
+    assert_eq!(unused.ranges.bytes(), 511 * 4096);
 }

@@ -34,6 +34,8 @@ pub(crate) enum FileSystem {
     BitLocker,
     /// A member of a Linux RAID.
     Raid,
+    /// A member of a pool.
+    Zfs,
     SquashFs,
     Iso9660,
 }
@@ -46,12 +48,14 @@ const PAGES: [u32; 3] = [4096, 16_384, 65_536];
 
 /// Where a file system has which bytes. The first that fits is it: a file system leaves what was
 /// before it where it has no use for the place, and RAID lies around others.
-const MAGICS: [(usize, &[u8], FileSystem); 15] = [
+const MAGICS: [(usize, &[u8], FileSystem); 16] = [
     (0, b"LUKS\xba\xbe", FileSystem::Luks),
     (3, b"-FVE-FS-", FileSystem::BitLocker),
     (0x1000, b"\xfc\x4e\x2b\xa9\x01\0\0\0", FileSystem::Raid),
     (0, b"\xfc\x4e\x2b\xa9\x01\0\0\0", FileSystem::Raid),
     (512 + 24, b"LVM2 001", FileSystem::Lvm),
+    // The list in its first label, whose first name this is. It leaves 8 KiB before that alone.
+    (0x4014, b"\0\0\0\x07version\0", FileSystem::Zfs),
     (0, b"XFSB", FileSystem::Xfs),
     (0, b"hsqs", FileSystem::SquashFs),
     (3, b"NTFS    ", FileSystem::Ntfs),
@@ -137,6 +141,7 @@ impl fmt::Display for FileSystem {
             Self::Luks => "LUKS",
             Self::BitLocker => "BitLocker",
             Self::Raid => "RAID",
+            Self::Zfs => "ZFS",
             Self::SquashFs => "squashfs",
             Self::Iso9660 => "ISO 9660",
         })

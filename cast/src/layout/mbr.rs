@@ -73,6 +73,11 @@ pub(super) fn read(source: &Source, sector_size: u32) -> Result<Vec<Partition>, 
     Ok(partitions)
 }
 
+/// Whether there is a table, be it one that can't be right, or only one that stands for a GPT.
+pub(super) fn is_there(source: &Source) -> Result<bool, Error> {
+    entries(source, 0).map(|entries| !entries.is_empty())
+}
+
 /// Follows the chain of logical partitions as long as it stays inside of the extended one.
 fn logical(
     source: &Source,

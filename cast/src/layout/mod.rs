@@ -92,9 +92,12 @@ impl Layout {
             .or_else(|| source.sector_size())
             .unwrap_or(USUAL_SECTOR);
         let partitions = mbr::read(source, sector_size)?;
-        let (table, bare) = match partitions.is_empty() {
-            true => (Table::None, FileSystem::of(source, 0)?),
-            false => (Table::Mbr, None),
+        // Beside a table that is not right, such as for a GPT that is damaged, a file system can
+        // only be what was there before.
+        let (table, bare) = match (partitions.is_empty(), mbr::is_there(source)?) {
+            (true, false) => (Table::None, FileSystem::of(source, 0)?),
+            (true, true) => (Table::None, None),
+            (false, _) => (Table::Mbr, None),
         };
         Ok(Self {
             sector_size,

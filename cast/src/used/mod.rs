@@ -95,8 +95,12 @@ impl Unused {
         let mut unused = Self::default();
         for partition in layout.partitions().filter(|one| !one.is_extended) {
             let overlaps = |other: &Partition| {
+                // One that holds the logical ones has their records.
+                let is_around = other.is_extended
+                    && other.range.start < partition.range.start
+                    && partition.range.end <= other.range.end;
                 other.number != partition.number
-                    && !other.is_extended
+                    && !is_around
                     && other.range.start < partition.range.end
                     && partition.range.start < other.range.end
             };

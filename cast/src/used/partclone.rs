@@ -28,6 +28,7 @@ pub(super) fn program(contents: FileSystem) -> Option<&'static str> {
         | FileSystem::Luks
         | FileSystem::BitLocker
         | FileSystem::Raid
+        | FileSystem::Zfs
         | FileSystem::SquashFs
         | FileSystem::Iso9660 => None,
     }
