@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
 
-use ironcast_proto::cast::is_zero;
+use ironcast_proto::cast::{self, is_zero};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -53,6 +53,11 @@ impl Source {
             Format::Stream(program) => unpacked(program, file, scratch).map_err(reading())?,
             Format::Virtual => converted(path, scratch).map_err(reading())?,
         };
+        let mut start = [0; cast::MAGIC.len()];
+        if file.read_exact_at(&mut start, 0).is_ok() && start == cast::MAGIC {
+            // Who unpacks it would get a cast file, and no disk.
+            return Err(reading()(io::Error::other("it is a cast file already")));
+        }
         let size = size_of(&file).map_err(reading())?;
         Ok(Self {
             path: path.to_owned(),

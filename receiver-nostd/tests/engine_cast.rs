@@ -12,7 +12,7 @@ use ironcast_receiver_nostd::engine::{
 };
 use lab::cast::cast_to;
 use lab::gpt::{Layout, judge};
-use lab::stream::{CHUNK, OLD, Stream, data, entry, public, stored};
+use lab::stream::{CHUNK, OLD, Stream, data, entry, lz4, public, stored};
 use lab::{DiskError, Fault, Machine, Random, Setup, TestDisk, image};
 
 const ALL: &[Kind] = &[
@@ -408,5 +408,18 @@ fn what_can_not_be_read_before_is_written() {
         let used = disk(bytes.len()).holding(bytes.clone()).failing(fault);
         assert!(good(&stream.bytes(&[]), &options(delta), &used).verified);
         assert!(used.bytes() == bytes);
+    }
+}
+
+#[test]
+fn p2_a_cast_stream_that_was_compressed_is_no_image() {
+    for kinds in [&[Kind::Plain][..], ALL] {
+        let (stream, bytes) = Stream::new(kinds);
+        let sent = lz4(&stream.bytes(&[1]));
+        let disk = disk(2 * bytes.len() + 4096);
+        let (error, leftover) = bad(&sent, &options(CastOptions::default()), &disk);
+        assert_eq!(error, Error::Refused(Refusal::Wrapped));
+        assert_eq!(leftover, Leftover::Untouched);
+        assert!(disk.writes().is_empty());
     }
 }

@@ -7,6 +7,7 @@
 //! raw images come straight from the ring, those of decoded ones from the caller's write buffer.
 
 use blake3::Hash;
+use ironcast_proto::cast::MAGIC;
 #[cfg(feature = "alloc")]
 use ironcast_proto::cast::{Manifest, Signed};
 use ironcast_proto::receiver::Repair;
@@ -404,6 +405,7 @@ impl<'m, D: Disk> Pipeline<'m, D> {
             Some(decoding) if decoding.hashed >= decoding.buffer.len() => {
                 decoding.filled = 0;
                 decoding.hashed = 0;
+                demand_no_cast(self.decompress, &self.writer, decoding.buffer)?;
                 self.writer.write(decoding.buffer)?;
                 Ok(true)
             }
@@ -475,12 +477,27 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 let rest = decoding
                     .finish()
                     .map_err(|source| Error::Decode { offset, source })?;
+                demand_no_cast(self.decompress, &self.writer, rest)?;
                 self.writer.write(rest)
             }
             #[cfg(feature = "alloc")]
             (Format::Cast, _) => self.unpacking.as_ref().map_or(Ok(()), Unpacking::finish),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whoever has streams unpacked that are cast streams does not want one on the disk for an image
+/// since it was compressed once more.
+fn demand_no_cast<D: Disk>(
+    decompress: Decompress,
+    writer: &Writer<D>,
+    decoded: &[u8],
+) -> Result<(), Error<D::Error>> {
+    let is_cast = writer.written() == 0 && decoded.starts_with(&MAGIC);
+    match is_cast && decompress == Decompress::Auto {
+        true => Err(Error::Refused(Refusal::Wrapped)),
+        false => Ok(()),
     }
 }
 

@@ -126,6 +126,8 @@ pub enum Refusal {
     },
     /// It is a cast stream, and this program can't read any, since it has no heap.
     NotBuiltIn,
+    /// It is a cast stream that was compressed as a whole, and is not to be decompressed only.
+    Wrapped,
     /// It is an image of another name.
     Name {
         /// The name that it has, cut if it is long.
@@ -176,6 +178,7 @@ impl Refusal {
                 "look at the order of the streams, and whether this receiver came too late"
             }
             Self::NotBuiltIn => "take a receiver that was built with a heap, or send a raw image",
+            Self::Wrapped => "send the cast file as it is",
             Self::Name { .. } | Self::Version { .. } => {
                 "look at what the sender was given, or change image= and image-min-version="
             }
@@ -219,6 +222,9 @@ impl fmt::Display for Refusal {
             ),
             Self::NotBuiltIn => {
                 f.write_str("the stream is a cast stream, and this receiver can't read any")
+            }
+            Self::Wrapped => {
+                f.write_str("the stream is a cast stream that was compressed as a whole")
             }
             Self::Name { found, wanted } => {
                 write!(f, "the image is \"{found}\", and \"{wanted}\" is wanted")
