@@ -62,8 +62,8 @@ pub struct Chunk<'r> {
 
 impl Chunk<'_> {
     /// Whether a disk that gets only `len` bytes of it lacks something of the image: anything but
-    /// zeroes and what lies at `free` and behind it (docs/cast-format.md, 3.6). That is for the copy
-    /// of a GPT, which is made anew, and `u64::MAX` if there is none.
+    /// zeroes and what lies at `free` and behind it (docs/cast-format.md, 3.6). That is for the
+    /// copy of a GPT, which is made anew, and `u64::MAX` if there is none.
     #[must_use]
     pub fn is_missed(&self, len: usize, free: u64) -> bool {
         let rest = self.bytes.get(len..).unwrap_or_default();

@@ -277,16 +277,15 @@ impl<'m, D: Disk> Pipeline<'m, D> {
                 .map_err(|source| Error::Decode { offset: 0, source })?,
             None => Format::Raw,
         };
-        if format != Format::Cast && wanted.is_particular() {
-            let signed = !wanted.trusted.is_empty();
-            return Err(Error::Refused(Refusal::Anonymous { signed }));
-        }
-        if format == Format::Cast {
-            self.begin_cast()?;
-        }
-        if format == Format::Raw && header_len > 0 {
-            // What was hashed is not what the disk is given.
-            self.writer.leave_unproved();
+        match format {
+            Format::Cast => self.begin_cast()?,
+            _ if wanted.is_particular() => {
+                let signed = !wanted.trusted.is_empty();
+                return Err(Error::Refused(Refusal::Anonymous { signed }));
+            }
+            // What is hashed is not what the disk is given.
+            Format::Raw if header_len > 0 => self.writer.leave_unproved(),
+            _ => {}
         }
         self.consumed = header_len;
         self.format = Some(format);
