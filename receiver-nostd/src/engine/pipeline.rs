@@ -292,15 +292,11 @@ impl<'m, D: Disk> Pipeline<'m, D> {
         Ok(self.format)
     }
 
-    #[cfg(feature = "alloc")]
-    fn begin_cast(&mut self) -> Result<(), Error<D::Error>> {
-        self.unpacking = Some(Unpacking::new(self.cast_options)?);
-        Ok(())
-    }
-
     /// Without a heap there is no memory for its table.
-    #[cfg(not(feature = "alloc"))]
     fn begin_cast(&mut self) -> Result<(), Error<D::Error>> {
+        #[cfg(feature = "alloc")]
+        return Unpacking::new(self.cast_options).map(|new| self.unpacking = Some(new));
+        #[cfg(not(feature = "alloc"))]
         Err(Error::Refused(Refusal::NotBuiltIn))
     }
 
