@@ -77,6 +77,14 @@ pub trait Disk: Write + Seek {
         Ok(false)
     }
 
+    /// Whether the medium itself says that it has nothing in these `len` bytes from `offset` on, so
+    /// that they read as zero: then they need not be read. Where the disk is read next may be
+    /// another place afterwards. Default: it says nothing.
+    fn is_blank(&mut self, offset: u64, len: u64) -> bool {
+        let _ = (offset, len);
+        false
+    }
+
     /// Whether nothing that is written is kept. Then a transfer never ends well: when all has been
     /// received, the sender is told that this receiver leaves, and not that it has the image.
     /// Default: no.
@@ -134,6 +142,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn write_zeroes(&mut self, offset: u64, len: u64) -> Result<bool, Self::Error> {
         (**self).write_zeroes(offset, len)
+    }
+
+    fn is_blank(&mut self, offset: u64, len: u64) -> bool {
+        (**self).is_blank(offset, len)
     }
 
     fn is_dry_run(&self) -> bool {

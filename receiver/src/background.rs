@@ -48,6 +48,11 @@ enum Job {
         offset: u64,
         len: u64,
     },
+    /// The result is 1 if it is so.
+    IsBlank {
+        offset: u64,
+        len: u64,
+    },
     Flush,
 }
 
@@ -157,6 +162,10 @@ impl Job {
                 result: target.write_zeroes(offset, len).map(u64::from),
                 buffer: Vec::new(),
             },
+            Self::IsBlank { offset, len } => Done {
+                result: Ok(target.is_blank(offset, len).into()),
+                buffer: Vec::new(),
+            },
             Self::Seek(to) => Done {
                 result: target.seek(to),
                 buffer: Vec::new(),
@@ -253,6 +262,14 @@ impl Disk for Background {
         self.wait()?;
         self.begin(Job::Zero { offset, len }, State::Busy)?;
         self.wait().map(|done| done == 1)
+    }
+
+    fn is_blank(&mut self, offset: u64, len: u64) -> bool {
+        let job = Job::IsBlank { offset, len };
+        // What goes wrong shows when it is read.
+        self.poll().is_ok_and(|is_idle| is_idle)
+            && self.begin(job, State::Busy).is_ok()
+            && self.wait().is_ok_and(|blank| blank == 1)
     }
 
     fn is_ready(&mut self) -> io::Result<bool> {

@@ -15,6 +15,7 @@ use std::process::ChildStdin;
 use ironcast_hosted::{Pipe, is_closed};
 use ironcast_receiver_nostd::Disk;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::io::Errno;
 
 use crate::sparse::Run;
 
@@ -335,6 +336,19 @@ impl Disk for Target {
         }
     }
 
+    fn is_blank(&mut self, offset: u64, len: u64) -> bool {
+        // Only of a file does its file system know; it moves the place where the file is read.
+        let is_file = self.kind == Kind::File && self.command.is_none();
+        let end = offset.saturating_add(len);
+        let reaches = || self.file.metadata().is_ok_and(|file| file.len() >= end);
+        is_file
+            && reaches()
+            && match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+                Ok(data) => data >= end,
+                Err(error) => error == Errno::NXIO,
+            }
+    }
+
     fn write_zeroes(&mut self, offset: u64, len: u64) -> io::Result<bool> {
         self.begin()?;
         match self.kind {
@@ -464,6 +478,26 @@ mod tests {
         embedded_io::Read::read(&mut target, &mut [0; 512]).unwrap();
         target.flush().unwrap();
         assert!(target.is_cached, "the next read drops it");
+    }
+
+    #[test]
+    fn a_file_says_where_it_has_nothing() {
+        const MIB: u64 = 1 << 20;
+        let folder = Folder::new("target-blank");
+        let path = folder.0.join("image");
+        let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
+        target.write_all(b"start").unwrap();
+        assert!(target.write_zeroes(MIB, 2 * MIB).unwrap());
+        embedded_io::Seek::seek(&mut target, embedded_io::SeekFrom::Start(3 * MIB)).unwrap();
+        target.write_all(b"data").unwrap();
+        assert!(target.write_zeroes(4 * MIB, MIB).unwrap());
+        target.flush().unwrap();
+        let blank = [MIB, 2 * MIB, 3 * MIB, 4 * MIB, 5 * MIB];
+        let blank = blank.map(|start| target.is_blank(start, MIB));
+        assert_eq!(blank, [true, true, false, true, false], "it ends at 5 MiB");
+        assert!(!target.is_blank(0, 2 * MIB));
+        let mut null = Target::open(Some(Path::new("/dev/null")), None, Durability::AtEnd).unwrap();
+        assert!(!null.is_blank(0, 0));
     }
 
     #[test]

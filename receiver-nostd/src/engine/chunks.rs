@@ -142,6 +142,18 @@ impl ChunkReadBack {
         None
     }
 
+    /// Where the chunk is whose bytes are next, if all of them have to be zero and none was taken.
+    pub(super) fn zeroes(&self, len: u64) -> Option<Range<u64>> {
+        let known = self.chunk.as_ref()?;
+        let is_new = known.content == Content::Zeroes && known.range.start == self.position;
+        is_new.then(|| known.range.start..known.range.end.min(len))
+    }
+
+    /// Goes on behind a chunk that is right.
+    pub(super) fn pass(&mut self, range: &Range<u64>) {
+        self.position = range.end;
+    }
+
     /// Takes in what [`next`](Self::next) asked for, of `len` bytes in all.
     pub(super) fn take(&mut self, bytes: &[u8], len: u64) {
         let Some(known) = &self.chunk else {

@@ -1,5 +1,7 @@
 //! A disk by offsets, whose errors say which bytes of it they are about.
 
+use core::ops::Range;
+
 use embedded_io::SeekFrom;
 
 use super::Error;
@@ -85,6 +87,12 @@ impl<D: Disk> Device<D> {
         let (start, end) = (offset, offset.saturating_add(len));
         let done = self.disk.write_zeroes(offset, len);
         done.map_err(|source| Error::Write { start, end, source })
+    }
+
+    /// Whether the medium itself says that these bytes are zero.
+    pub(super) fn is_blank(&mut self, range: &Range<u64>) -> bool {
+        self.position = None;
+        self.disk.is_blank(range.start, range.end - range.start)
     }
 
     /// To be called before a write.

@@ -122,6 +122,12 @@ fn read_back_chunks<D: Disk>(
             _ => Ok(false),
         };
     };
+    if let Some(zeroes) = back.zeroes(given.len)
+        && device.is_blank(&zeroes)
+    {
+        back.pass(&zeroes);
+        return Ok(true);
+    }
     // No more than `WRITE_SIZE`, which is a `usize`.
     let len = (range.end - range.start) as usize;
     let piece = scratch.get_mut(..len).unwrap_or_default();
