@@ -423,3 +423,28 @@ fn p2_a_cast_stream_that_was_compressed_is_no_image() {
         assert!(disk.writes().is_empty());
     }
 }
+
+#[test]
+fn p1_wherever_a_stream_is_cut_it_is_a_failure() {
+    let (stream, bytes) = Stream::new(ALL);
+    let sent = stream.bytes(&[1]);
+    let front = sent.len() - stream.stored.iter().map(Vec::len).sum::<usize>();
+    let ends = stream.stored.iter().scan(front, |end, stored| {
+        *end += stored.len();
+        Some(*end)
+    });
+    // What is shorter than what tells a cast stream is an image of so many bytes.
+    let mut cuts: Vec<usize> = (9..front).step_by(7).collect();
+    cuts.extend(ends.flat_map(|end| [end - 1, end, end + 1]));
+    for cut in cuts {
+        let disk = disk(bytes.len());
+        if cut >= sent.len() {
+            continue;
+        }
+        let (error, leftover) = bad(&sent[..cut], &options(CastOptions::default()), &disk);
+        assert!(matches!(error, Error::Cast(_)), "{cut}: {error}");
+        let whole_first = front + stream.stored[0].len();
+        let is_written = leftover != Leftover::Untouched;
+        assert_eq!(is_written, cut >= whole_first, "{cut}");
+    }
+}
