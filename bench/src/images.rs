@@ -60,9 +60,9 @@ pub fn run(options: &Options) -> Result<Page> {
     page.table(sizes);
     page.text("## Transfer");
     page.text(
-        "To one receiver of ours, from memory to memory, by our sender or by Debian's `udp-sender`; \
-         from the sender's start, with the receiver waiting for it, until both have ended. The \
-         image of a cast stream is read back.",
+        "To one receiver of ours, from memory to memory, by our sender or by Debian's \
+         `udp-sender`; from the sender's start, with the receiver waiting for it, until both have \
+         ended. The image of a cast stream is read back.",
     );
     page.table(transfers);
     Ok(page)

@@ -39,12 +39,26 @@ pub struct Live {
     /// How much of that was read.
     done: usize,
     file: File,
+    /// Of the file as it was hashed.
+    stamp: Stamp,
     /// Where the chunks are that are sent.
     ranges: VecDeque<Range<u64>>,
     len: u64,
 }
 
 impl Live {
+    /// Whether the file still is what was hashed. Zeroes that are none any more would be sent as
+    /// zeroes, and be right by the table.
+    fn demand_same(&self) -> io::Result<()> {
+        match Stamp::of(&self.file)? == self.stamp {
+            true => Ok(()),
+            false => {
+                let text = "the image was changed since it was hashed; send it again";
+                Err(io::Error::other(text))
+            }
+        }
+    }
+
     /// The stream of `source`, in which chunks are stored as they are and zeroes left out.
     /// `progress` is told how many bytes are hashed; it is not called if the hashes are known.
     ///
@@ -55,6 +69,7 @@ impl Live {
         settings: &Settings<'_>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, Error> {
+        let stamp = Stamp::of(source.file()).map_err(Error::file("read", source.path()))?;
         let about = About::of(source, settings)?;
         let chunks = about.chunks(settings);
         let kept = Kept::of(source, settings.chunk_size);
@@ -85,6 +100,7 @@ impl Live {
             front,
             done: 0,
             file: file.map_err(Error::file("read", source.path()))?,
+            stamp,
             ranges,
         })
     }
@@ -120,6 +136,7 @@ impl Read for Live {
             return Ok(len);
         }
         let Some(range) = self.ranges.front_mut() else {
+            self.demand_same()?;
             return Ok(0);
         };
         let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
@@ -133,7 +150,26 @@ impl Read for Live {
         if range.start == range.end {
             self.ranges.pop_front();
         }
+        self.demand_same()?;
         Ok(read)
+    }
+}
+
+/// What of a file is another when its bytes are: its length, and when they were written last. A
+/// new file that is renamed over it changes neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        let about = file.metadata()?;
+        Ok(Self {
+            len: about.len(),
+            modified: (about.mtime(), about.mtime_nsec()),
+        })
     }
 }
 
@@ -270,30 +306,62 @@ mod tests {
     use crate::layout::Layout;
     use crate::used::Ranges;
 
-    fn read(path: &Path) -> (Vec<u8>, u64) {
+    fn live(path: &Path, progress: &mut dyn FnMut(u64)) -> Live {
         let source = Source::open(path, Path::new("/tmp")).unwrap();
         let layout = Layout::read(&source, None).unwrap();
-        let settings = Settings {
+        Live::new(&source, &settings(&layout), progress).unwrap()
+    }
+
+    fn settings(layout: &Layout) -> Settings<'_> {
+        static NONE: std::sync::LazyLock<Ranges> = std::sync::LazyLock::new(Ranges::default);
+        Settings {
             name: "image",
             version: 1,
             created: 0,
             expires: None,
-            layout: &layout,
-            unused: &Ranges::default(),
+            layout,
+            unused: &NONE,
             chunk_size: 64 << 10,
             codec: Codec::None,
             keys: &[],
-        };
+        }
+    }
+
+    fn read(path: &Path) -> (Vec<u8>, u64) {
+        let source = Source::open(path, Path::new("/tmp")).unwrap();
+        let layout = Layout::read(&source, None).unwrap();
         let mut hashed = 0;
-        let mut live = Live::new(&source, &settings, &mut |done| hashed = done).unwrap();
+        let mut live = live(path, &mut |done| hashed = done);
         let mut bytes = Vec::new();
         live.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes.len() as u64, live.len());
         let packed = tempfile::NamedTempFile::new().unwrap();
         let output = (packed.reopen().unwrap(), packed.path());
-        crate::pack::pack(&source, output, &settings, &mut |_| ()).unwrap();
+        crate::pack::pack(&source, output, &settings(&layout), &mut |_| ()).unwrap();
         assert!(fs::read(packed.path()).unwrap() == bytes, "the same stream");
         (bytes, hashed)
+    }
+
+    #[test]
+    fn an_image_that_changes_while_it_is_sent_is_not_sent_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let image = vec![7; 300_032];
+        // One that is renamed over it is another file.
+        for (changed, is_bad) in [("image", true), ("other", false)] {
+            fs::write(&path, &image).unwrap();
+            let mut live = live(&path, &mut |_| ());
+            let mut start = [0; 1000];
+            live.read_exact(&mut start).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            let changed = folder.path().join(changed);
+            fs::write(&changed, vec![8; image.len()]).unwrap();
+            if changed != path {
+                fs::rename(&changed, &path).unwrap();
+            }
+            let result = live.read_to_end(&mut Vec::new());
+            assert_eq!(result.is_err(), is_bad, "{result:?}");
+        }
     }
 
     /// An image in a folder of its own, which was left alone long enough.
