@@ -82,6 +82,7 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Test, "xz-utils", "xz"),
     tool(Purpose::Test, "lz4", "lz4"),
     tool(Purpose::Test, "lzop", "lzop"),
+    tool(Purpose::Test, "mount", "losetup"),
     tool(Purpose::Test, "zstd", "zstd"),
     tool(Purpose::Test, "b3sum", "b3sum"),
     tool(Purpose::Test, "btrfs-progs", "mkfs.btrfs"),
