@@ -13,13 +13,13 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ironcast_proto::cast::{Chunks, ENTRY_LEN, Entry, Kind, TableMaker, hash_of_zeroes};
+use ironcast_proto::cast::{Chunks, ENTRY_LEN, Entry, Kind, TableMaker};
 
-use crate::codec::{Codec, Encoder};
+use crate::codec::Codec;
 use crate::error::Error;
 use crate::pack::{About, Settings, front};
 use crate::source::Source;
-use crate::work::{Spare, Work};
+use crate::work::Work;
 
 /// What the file of hashes begins with.
 const MAGIC: &[u8] = b"ironcast hashes 2\n";
@@ -181,14 +181,7 @@ fn entries(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
-    let work = Work {
-        source,
-        unused: settings.unused,
-        chunks,
-        codec: Codec::None,
-        spare: Spare::new(Encoder::room(Codec::None, chunks.size() as usize)),
-        zeroes: hash_of_zeroes(chunks.size()),
-    };
+    let work = Work::new(source, settings.unused, chunks, Codec::None);
     work.in_order(&mut |chunk| {
         entries.push(chunk.entry);
         progress(chunk.end);

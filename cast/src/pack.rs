@@ -10,16 +10,15 @@ use std::path::Path;
 
 use ironcast_proto::cast::{
     Chunks, Features, HEAD_LEN, Head, Kind, MAX_MANIFEST_LEN, Manifest, SIGNATURE_LEN, TableMaker,
-    hash_of_zeroes,
 };
 
-use crate::codec::{Codec, Encoder};
+use crate::codec::Codec;
 use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::layout::Layout;
 use crate::source::Source;
 use crate::used::Ranges;
-use crate::work::{Spare, Stored, Work};
+use crate::work::{Stored, Work};
 
 /// How an image is to be packed.
 #[derive(Debug)]
@@ -94,14 +93,7 @@ pub fn pack(
         place += bytes.len() as u64;
         Ok(())
     };
-    let work = Work {
-        source,
-        unused: settings.unused,
-        chunks,
-        codec: settings.codec,
-        spare: Spare::new(Encoder::room(settings.codec, chunks.size() as usize)),
-        zeroes: hash_of_zeroes(chunks.size()),
-    };
+    let work = Work::new(source, settings.unused, chunks, settings.codec);
     work.in_order(&mut take)?;
     let front = front(&about, settings, &maker)?;
     output.write_all_at(&front, 0).map_err(writing())?;

@@ -19,14 +19,14 @@ use crate::used::Ranges;
 /// An image that is worked on.
 #[derive(Debug)]
 pub(crate) struct Work<'w> {
-    pub(crate) source: &'w Source,
+    source: &'w Source,
     /// What of it is left out.
-    pub(crate) unused: &'w Ranges,
-    pub(crate) chunks: Chunks,
-    pub(crate) codec: Codec,
-    pub(crate) spare: Spare,
+    unused: &'w Ranges,
+    chunks: Chunks,
+    codec: Codec,
+    spare: Spare,
     /// Hash of a whole chunk of zeroes: many images have most of them.
-    pub(crate) zeroes: [u8; 32],
+    zeroes: [u8; 32],
 }
 
 /// A chunk as it is to be written.
@@ -49,13 +49,13 @@ impl Stored {
 
 /// Pieces of memory that are not in use, all of one length.
 #[derive(Debug)]
-pub(crate) struct Spare {
+struct Spare {
     len: usize,
     pieces: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Spare {
-    pub(crate) fn new(len: usize) -> Self {
+    fn new(len: usize) -> Self {
         let pieces = Mutex::default();
         Self { len, pieces }
     }
@@ -86,7 +86,24 @@ struct Worker {
     buffer: Vec<u8>,
 }
 
-impl Work<'_> {
+impl<'w> Work<'w> {
+    /// On `source` without what is `unused`, cut into `chunks` that are stored by `codec`.
+    pub(crate) fn new(
+        source: &'w Source,
+        unused: &'w Ranges,
+        chunks: Chunks,
+        codec: Codec,
+    ) -> Self {
+        Self {
+            source,
+            unused,
+            chunks,
+            codec,
+            spare: Spare::new(Encoder::room(codec, chunks.size() as usize)),
+            zeroes: hash_of_zeroes(chunks.size()),
+        }
+    }
+
     /// Has all processors work on the chunks, and gives them to `take` in order.
     pub(crate) fn in_order(
         &self,
