@@ -223,15 +223,14 @@ impl Pack {
         };
         let scratch = self.scratch.as_deref().unwrap_or(folder);
         let source = Source::open(&self.image, scratch)?;
-        let stem = self.image.file_name().unwrap_or_default().to_string_lossy();
-        let stem = stem.split('.').next().unwrap_or_default();
+        let stem = source.stem();
         let layout = Layout::read(&source, self.sector_size)?;
         let unused = match self.used_only {
             true => unused(&source, &layout, scratch)?,
             false => Unused::default(),
         };
         let settings = Settings {
-            name: self.name.as_deref().unwrap_or(stem),
+            name: self.name.as_deref().unwrap_or(&stem),
             version: self.image_version,
             created: self.created.unwrap_or(source.created()),
             expires: self.expires,

@@ -73,6 +73,13 @@ impl Source {
         &self.path
     }
 
+    /// What the image is called if nobody says how: the name of its file, up to the first dot.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        name.split('.').next().unwrap_or_default().to_owned()
+    }
+
     /// Bytes of the image.
     #[must_use]
     pub fn size(&self) -> u64 {

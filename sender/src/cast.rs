@@ -40,10 +40,9 @@ impl CastOptions {
         let scratch = std::env::temp_dir();
         let source = Source::open(path, &scratch)?;
         let layout = Layout::read(&source, None)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name.split('.').next().unwrap_or_default();
+        let stem = source.stem();
         let settings = Settings {
-            name: self.image_name.as_deref().unwrap_or(stem),
+            name: self.image_name.as_deref().unwrap_or(&stem),
             version: self.image_version,
             created: source.created(),
             expires: None,
