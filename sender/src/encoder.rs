@@ -150,7 +150,7 @@ fn blocks(range: &Range<u64>, block_size: usize) -> impl Iterator<Item = Range<u
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::io::{Seek, Write};
     use std::time::Duration;
 
     use ironcast_proto::fec::reference;
@@ -173,16 +173,15 @@ mod tests {
     }
 
     /// A source that has all of `image`.
-    fn source_of(image: &[u8], layout: Layout, name: &str) -> Source {
-        let name = format!("ironcast-encoder-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, image).unwrap();
+    fn source_of(image: &[u8], layout: Layout) -> Source {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(image).unwrap();
+        file.rewind().unwrap();
         let config = Config {
             block_size: BLOCK,
             fec: Some(layout),
             ..Config::default()
         };
-        let file = File::open(&path).unwrap();
         let opened = Image {
             name: "image".to_owned(),
             file,
@@ -194,7 +193,6 @@ mod tests {
         while source.advance().unwrap() != (image.len() as u64, true) {
             thread::sleep(Duration::from_millis(1));
         }
-        std::fs::remove_file(&path).unwrap();
         source
     }
 
@@ -202,7 +200,7 @@ mod tests {
     fn it_makes_what_the_reference_says_also_of_short_and_empty_slices() {
         let image: Vec<u8> = (0..200_u8).map(|byte| byte.wrapping_mul(37)).collect();
         let layout = Layout::new(2, 3, 4).unwrap();
-        let source = source_of(&image, layout, "reference");
+        let source = source_of(&image, layout);
         let mut encoder = Encoder::start(layout, BLOCK).unwrap();
         for (slice, range) in [(7, 0..128), (8, 128..192), (9, 192..200), (10, 200..200)] {
             let encode = Encode { slice, range };
@@ -233,7 +231,7 @@ mod tests {
     #[test]
     fn what_is_needed_is_kept_however_many_slices_follow() {
         let layout = Layout::new(2, 3, 4).unwrap();
-        let source = source_of(&[7; 128], layout, "needed");
+        let source = source_of(&[7; 128], layout);
         let mut encoder = Encoder::start(layout, BLOCK).unwrap();
         let block = |slice| FecBlock {
             slice,

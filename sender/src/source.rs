@@ -294,17 +294,14 @@ mod tests {
 
     /// A file of `bytes`, without a name, and a source of it that reads chunk by chunk.
     fn of_file(bytes: &[u8]) -> (Source, File) {
-        let path = std::env::temp_dir().join(format!(
-            "source-{}-{:?}",
-            std::process::id(),
-            thread::current().id()
-        ));
-        let mut file = File::create_new(&path).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let opened = File::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let opened = file.reopen().unwrap();
         let chunking = Chunking { size: 8, count: 1 };
-        (Source::read(image(opened), chunking).unwrap(), file)
+        (
+            Source::read(image(opened), chunking).unwrap(),
+            file.into_file(),
+        )
     }
 
     #[test]

@@ -493,7 +493,7 @@ impl Transfer {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::io::{Seek, Write};
     use std::thread;
 
     use super::*;
@@ -502,10 +502,9 @@ mod tests {
 
     /// An asynchronous transfer of `len` bytes over loopback, that has been read.
     fn transfer(len: usize) -> Transfer {
-        let path = std::env::temp_dir().join(format!("ironcast-transfer-{}", std::process::id()));
-        std::fs::write(&path, vec![7; len]).unwrap();
-        let file = File::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; len]).unwrap();
+        file.rewind().unwrap();
         let image = Image {
             name: "image".to_owned(),
             file,
