@@ -141,8 +141,8 @@ fn event_text(event: &Event) -> Option<(&'static str, String)> {
             Standing::Stalled => (
                 "dropped",
                 format!(
-                    "Dropping #{number} ({}): it is alive, but takes too long for a slice \
-                     (--stall-limit)",
+                    "Dropping #{number} ({}): it is alive, but the others have waited too long for \
+                     it (--stall-limit)",
                     address.ip()
                 ),
             ),

@@ -202,7 +202,8 @@ struct DataOptions {
     #[arg(long, value_name = "TIME", default_value = "5", value_parser = parse_silence)]
     drop_after: Duration,
 
-    /// Drop a receiver that is alive, but has not got a slice so long after it was asked for it; 0:
+    /// Drop a receiver that is alive, but has not got a slice so long after it was asked for it, or
+    /// that most of the others have waited for so long in all, and a quarter of the time beside; 0:
     /// never
     #[arg(long, value_name = "TIME", default_value = "30", value_parser = parse_seconds)]
     stall_limit: Duration,

@@ -43,8 +43,8 @@ pub enum Standing {
     /// It answered, but did not get all of a slice in
     /// [so many rounds](super::Config::retries_until_drop), and the transfer goes on without it.
     Dropped,
-    /// It took [too long](super::Config::stall_limit) for a slice, and the transfer goes on without
-    /// it.
+    /// It took [too long](super::Config::stall_limit) for a slice, or for several together, and the
+    /// transfer goes on without it.
     Stalled,
     /// It was silent for [too long](super::Config::drop_after), and the transfer goes on without
     /// it.

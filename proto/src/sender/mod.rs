@@ -10,6 +10,7 @@ mod encode;
 mod event;
 mod invitations;
 mod pace;
+mod patience;
 mod rate;
 mod reports;
 mod roster;

@@ -30,6 +30,8 @@ struct Entry {
     /// When it asked for a connection, if that was the last that was heard of it, and it had
     /// answered requests before.
     asked_at: Option<Instant>,
+    /// How long most of the others have waited for it, in all.
+    held_up: Duration,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Roster {
             request,
             heard_at: Instant::ZERO,
             asked_at: None,
+            held_up: Duration::ZERO,
         };
         match self.receivers.get_mut(usize::from(number)) {
             Some(place) => *place = entry,
@@ -272,6 +275,29 @@ impl Roster {
             };
             if now.since(heard_at) >= limit && now.since(asked_at) >= patience {
                 self.set(index as u16, Standing::Silent);
+            }
+        }
+    }
+
+    /// Notes that most of the others have waited for a receiver, and drops it if that was longer
+    /// than `limit` in all.
+    pub(super) fn hold_up(&mut self, number: u16, waited: Duration, limit: Option<Duration>) {
+        let Some(entry) = self.receivers.get_mut(usize::from(number)) else {
+            return;
+        };
+        entry.held_up = entry.held_up.saturating_add(waited);
+        if limit.is_some_and(|limit| entry.held_up > limit) {
+            self.set(number, Standing::Stalled);
+        }
+    }
+
+    /// Drops those of `awaited` for whom the others have waited longer than `limit` in all, and
+    /// `waiting` of that right now.
+    pub(super) fn drop_holders(&mut self, awaited: &BitSet, waiting: Duration, limit: Duration) {
+        for index in awaited.iter() {
+            let entry = self.receivers.get(index);
+            if entry.is_some_and(|entry| entry.held_up.saturating_add(waiting) > limit) {
+                self.set(index as u16, Standing::Stalled);
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Slice {
     invites: bool,
     /// When its receivers were asked for the first time.
     asked_at: Option<Instant>,
+    /// Since when most of them wait for the others.
+    waited_since: Option<Instant>,
     phase: Phase,
     /// Number of the current round.
     rxmit: u32,
@@ -99,6 +101,7 @@ impl Slice {
             audience,
             invites: blocks > 0,
             asked_at: None,
+            waited_since: None,
             phase: first_phase(blocks, fec_blocks),
             rxmit: 0,
             counted_from: 0,
@@ -171,6 +174,20 @@ impl Slice {
     /// When its receivers were asked for the first time.
     pub(super) fn asked_at(&self) -> Option<Instant> {
         self.asked_at
+    }
+
+    /// Since when more than half of its receivers have it and wait for the others, if they do.
+    pub(super) fn waited_since(&self) -> Option<Instant> {
+        self.waited_since
+    }
+
+    /// Notes whether more than half of `receivers` have it now.
+    pub(super) fn note_waiting(&mut self, now: Instant, receivers: &BitSet) {
+        let audience = self.audience(receivers);
+        let have = audience.intersection(&self.ready).len();
+        if 2 * have > audience.len() {
+            self.waited_since.get_or_insert(now);
+        }
     }
 
     /// Receivers that have answered about it.

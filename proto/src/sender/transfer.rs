@@ -10,6 +10,7 @@ use heapless::Deque;
 
 use super::config::{Config, Duplex};
 use super::pace::Pace;
+use super::patience::Patience;
 use super::rate::{RateFinder, Settled};
 use super::roster::Roster;
 use super::size::SliceSize;
@@ -33,13 +34,6 @@ const SHORT_SLICE: u16 = 16;
 /// "Waits"): receivers give a silent sender up after a minute.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// How long a receiver may be silent at the end. Chosen (docs/protocol.md, "Waits"): disks flush
-/// then, and nobody else is held up.
-const END_GRACE: Duration = Duration::from_secs(30);
-
-/// How long the end may take in all. Chosen (docs/protocol.md, "Waits"): a large disk is read back.
-const END_LIMIT: Duration = Duration::from_secs(3600);
-
 /// How often the end is said if nobody is to answer, and how far apart. Chosen.
 const LAST_WORDS: u32 = 5;
 const LAST_WORDS_INTERVAL: Duration = Duration::from_millis(100);
@@ -61,9 +55,7 @@ pub(super) struct Transfer {
     asynchronous: bool,
     /// How many blocks before the end of a slice others are told that they can join.
     streaming: Option<u16>,
-    retries_until_drop: u32,
-    drop_after: Option<Duration>,
-    stall_limit: Option<Duration>,
+    patience: Patience,
     addresses: Addresses,
     /// The slices in flight, oldest first.
     slices: Deque<Slice, IN_FLIGHT>,
@@ -96,9 +88,7 @@ impl Transfer {
             fec: config.fec,
             asynchronous: config.asynchronous,
             streaming: config.streaming,
-            retries_until_drop: config.retries_until_drop,
-            drop_after: config.drop_after,
-            stall_limit: config.stall_limit,
+            patience: Patience::new(config),
             addresses,
             slices: Deque::new(),
             to_encode: Deque::new(),
@@ -149,7 +139,7 @@ impl Transfer {
 
     /// The FEC blocks of a slice are made.
     pub(super) fn encoded(&mut self, slice: u32) {
-        if let Some(slice) = self.find(slice) {
+        if let Some(slice) = find(&mut self.slices, slice) {
             slice.set_encoded();
         }
     }
@@ -298,6 +288,7 @@ impl Transfer {
                 false => self.wait.duration(),
             };
             front.asked(now, now + wait);
+            self.patience.ask(now);
             stats.requests += 1;
             let request = ReqAck {
                 slice: front.number,
@@ -384,14 +375,16 @@ impl Transfer {
         stats: &mut Stats,
     ) {
         let answer = match message {
-            Message::Ok(ok) => self.find(ok.slice).map(|slice| {
+            Message::Ok(ok) => find(&mut self.slices, ok.slice).map(|slice| {
                 if slice.is_end() {
                     roster.complete(number);
                 }
-                slice.ok(number)
+                self.patience.hear(now, number, slice, roster);
+                let answer = slice.ok(number);
+                slice.note_waiting(now, roster.connected());
+                answer
             }),
-            Message::Retransmit(retransmit) => self
-                .find(retransmit.slice)
+            Message::Retransmit(retransmit) => find(&mut self.slices, retransmit.slice)
                 .map(|slice| slice.retransmit(number, retransmit.rxmit, &retransmit.received)),
             _ => None,
         };
@@ -404,7 +397,6 @@ impl Transfer {
 
     /// Repeats what was not answered in time, and drops those who never answer.
     pub(super) fn handle_timeout(&mut self, now: Instant, roster: &mut Roster) {
-        let awaited = self.awaited(roster);
         let Some(front) = self.slices.front_mut() else {
             return;
         };
@@ -412,28 +404,7 @@ impl Transfer {
         if self.asynchronous || !is_overdue {
             return;
         }
-        let asked_at = front.asked_at().unwrap_or(now);
-        if let Some(limit) = self.drop_after {
-            let limit = match front.is_end() {
-                true => limit.max(END_GRACE),
-                false => limit,
-            };
-            roster.drop_silent(&awaited, asked_at, now, limit);
-        }
-        let limit = match front.is_end() {
-            true => Some(END_LIMIT),
-            false => self.stall_limit,
-        };
-        if limit.is_some_and(|limit| asked_at + limit <= now) {
-            roster.drop_stalled(&awaited);
-        }
-        // At the end nobody else is held up, and who shows that it is alive may go on.
-        let counts = !front.is_end() || self.drop_after.is_none();
-        let audience = front.audience(roster.connected());
-        if counts && let Some(keep) = front.kept_at_limit(&audience, self.retries_until_drop) {
-            let others = roster.connected().difference(&audience);
-            roster.drop_all_but(&keep.union(&others));
-        }
+        self.patience.drop_late(now, front, roster);
         if !front.time_out() {
             self.wait.unanswered();
         }
@@ -479,10 +450,11 @@ impl Transfer {
         }
         receivers.is_empty()
     }
+}
 
-    fn find(&mut self, number: u32) -> Option<&mut Slice> {
-        self.slices.iter_mut().find(|slice| slice.number == number)
-    }
+/// The slice of this number, if it is in flight.
+fn find(slices: &mut Deque<Slice, IN_FLIGHT>, number: u32) -> Option<&mut Slice> {
+    slices.iter_mut().find(|slice| slice.number == number)
 }
 
 /// Who need not answer for a slice.

@@ -64,6 +64,42 @@ fn p1_images_of_two_senders_at_one_address_are_never_mixed() {
     assert!(without_tags > 0, "the tag makes no difference here");
 }
 
+/// Casts to three receivers, of which the first ones have disks that take a second for a slice or
+/// so; the time that the last one took.
+fn with_slow_disks(slow: usize, stall_limit: Option<Duration>) -> (World, Duration) {
+    let mut scenario = Scenario::new(21, 3, 20_000_000);
+    scenario.sender.stall_limit = stall_limit;
+    let mut world = scenario.build();
+    world.run_to_start();
+    for host in &mut world.hosts[..slow] {
+        // 98 s in all.
+        host.write_time = Duration::from_millis(20);
+    }
+    world.run();
+    assert_eq!(world.hosts[2].disk, world.image());
+    let took = world.hosts[2].finished_at.unwrap() - world.started_at.unwrap();
+    (world, took)
+}
+
+#[test]
+fn p3_one_that_is_late_again_and_again_is_dropped() {
+    let is_dropped = |world: &World| world.standings.contains(&(0, Standing::Stalled));
+    for limit in [5, 30] {
+        let (world, took) = with_slow_disks(1, Some(Duration::from_secs(limit)));
+        assert!(is_dropped(&world), "{limit} s");
+        // A quarter of the time comes to it, and what does not count.
+        let bound = Duration::from_secs(2 * limit + 5);
+        assert!(took < bound, "{limit} s: {took:?}");
+    }
+    let (world, took) = with_slow_disks(1, None);
+    assert!(!is_dropped(&world) && took > Duration::from_secs(90));
+    world.assert_all_equal();
+    // They are most of the room.
+    let (world, took) = with_slow_disks(2, Some(Duration::from_secs(5)));
+    assert!(!is_dropped(&world) && took > Duration::from_secs(90));
+    world.assert_all_equal();
+}
+
 #[test]
 fn p3_one_that_is_alive_and_gets_no_further_is_dropped() {
     let mut scenario = Scenario::new(20, 3, 3_000_000);
