@@ -9,16 +9,17 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 use ironcast_hosted::{ExitStatus, JournalSettings, parse_size, report_failure, warn};
 use ironcast_proto::cast::PublicKey;
+use ironcast_receiver_nostd::engine::TableState;
 
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::fit::Fit;
 use crate::inspect;
 use crate::keys::{SecretKey, read_public_key, write_key_pair};
 use crate::layout::Layout;
+use crate::options::CastOptions;
 use crate::pack::{Packed, Settings, pack};
 use crate::progress::Progress;
 use crate::read::Input;
@@ -165,23 +166,14 @@ struct Verify {
 
 #[derive(Parser, Debug)]
 struct Unpack {
-    #[command(flatten)]
-    cast: Cast,
+    /// The cast file; - for stdin
+    file: PathBuf,
 
     /// The disk or file; a file is made or written over
     target: PathBuf,
 
-    /// What is done where the image has no use for the disk
-    #[arg(long, value_enum, default_value_t = Holes::Keep)]
-    holes: Holes,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Holes {
-    /// What is there stays
-    Keep,
-    /// It becomes zeroes
-    Zero,
+    #[command(flatten)]
+    options: CastOptions,
 }
 
 #[derive(Parser, Debug)]
@@ -320,12 +312,16 @@ impl Cast {
 
     /// Reads it up to its manifest.
     fn open<'k>(&self, keys: &'k [PublicKey]) -> Result<Input<'k, Box<dyn Read>>, Error> {
-        let stream: Box<dyn Read> = match self.file.as_os_str() == "-" {
-            true => Box::new(io::stdin().lock()),
-            false => Box::new(File::open(&self.file).map_err(Error::file("read", &self.file))?),
-        };
-        Input::open(stream, &self.file, keys)
+        Input::open(open(&self.file)?, &self.file, keys)
     }
+}
+
+/// Opens a cast file, or stdin.
+fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
+    Ok(match path.as_os_str() == "-" {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(File::open(path).map_err(Error::file("read", path))?),
+    })
 }
 
 impl Inspect {
@@ -370,27 +366,37 @@ impl Verify {
 
 impl Unpack {
     fn run(&self) -> Result<ExitStatus, Error> {
-        let keys = self.cast.keys()?;
-        let input = self.cast.open(&keys)?;
-        let (manifest, _) = input.manifest()?;
-        let mut progress = Progress::new("unpacking", manifest.size);
-        let zero_holes = self.holes == Holes::Zero;
-        let done = unpack(input, &self.target, zero_holes, &mut |done| {
-            progress.tell(done)
-        })?;
-        progress.end();
+        let settings = self.options.settings()?;
+        let stream = open(&self.file)?;
+        let mut progress = None;
+        let done = unpack(
+            stream,
+            &self.file,
+            &self.target,
+            &settings,
+            &mut |done, size| {
+                let progress = progress.get_or_insert_with(|| Progress::new("unpacking", size));
+                progress.tell(done);
+            },
+        )?;
+        if let Some(progress) = progress {
+            progress.end();
+        }
         say(&format!(
-            "{}: {} bytes of {}, {} of them written; signed: {}",
+            "{}: {} bytes of {}, {}; signed: {}",
             self.target.display(),
             done.size,
             done.name,
-            done.written,
+            match done.is_verified {
+                true => "read back and found equal",
+                false => "not read back",
+            },
             inspect::signature(done.signed)
         ));
         match done.table {
-            Fit::Right => {}
-            Fit::Moved => say("its GPT was made right for the disk"),
-            Fit::Odd(odd) => {
+            TableState::None | TableState::Fits | TableState::Kept(None) => {}
+            TableState::Moved => say("its GPT was made right for the disk"),
+            TableState::Kept(Some(odd)) => {
                 let text = format!("the image's partition table was left as it was sent: {odd}");
                 warn(&text, &JournalSettings::default());
             }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ironcast_hosted::{Incomplete, TargetError};
 use ironcast_proto::cast::ManifestError;
 use ironcast_receiver_nostd::cast;
-use ironcast_receiver_nostd::engine::Refusal;
 
 /// Why a cast file can't be made or used.
 #[derive(Debug)]
@@ -59,22 +59,10 @@ pub enum Error {
         /// What is wrong with it.
         source: cast::Error,
     },
-    /// An image has expired, or is for another disk. Nothing was written.
-    Refused {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        source: Refusal,
-    },
-    /// The image does not fit on the disk. Nothing was written.
-    TooSmall {
-        /// The disk.
-        path: PathBuf,
-        /// Its bytes.
-        capacity: u64,
-        /// Bytes of the smallest disk that the image fits on.
-        least: u64,
-    },
+    /// A target can't be written to.
+    Target(TargetError),
+    /// A target has no whole image.
+    Incomplete(Box<Incomplete>),
 }
 
 impl Error {
@@ -127,19 +115,9 @@ impl fmt::Display for Error {
             ),
             Self::Manifest(error) => error.fmt(f),
             Self::Key { path, .. } => write!(f, "can't take the key in {}", path.display()),
-            Self::Cast { path, .. } | Self::Refused { path, .. } => {
-                write!(f, "can't use {}", path.display())
-            }
-            Self::TooSmall {
-                path,
-                capacity,
-                least,
-            } => write!(
-                f,
-                "the image needs a disk of {least} bytes, and {} has {capacity}; nothing was \
-                 written",
-                path.display()
-            ),
+            Self::Cast { path, .. } => write!(f, "can't use {}", path.display()),
+            Self::Target(error) => error.fmt(f),
+            Self::Incomplete(incomplete) => incomplete.fmt(f),
             Self::PublicKey(path) => write!(
                 f,
                 "{} is no public key: it should have a line of comment, and one of base64",
@@ -155,13 +133,13 @@ impl std::error::Error for Error {
             Self::File { source, .. } => Some(source),
             Self::Key { source, .. } => Some(source),
             Self::Cast { source, .. } => Some(source),
-            Self::Refused { source, .. } => Some(source),
+            Self::Target(error) => error.source(),
+            Self::Incomplete(incomplete) => incomplete.source(),
             Self::Manifest(_)
             | Self::Size { .. }
             | Self::SectorSize { .. }
             | Self::Partclone(_)
-            | Self::PublicKey(_)
-            | Self::TooSmall { .. } => None,
+            | Self::PublicKey(_) => None,
         }
     }
 }

@@ -8,12 +8,12 @@
 mod codec;
 pub mod commands;
 mod error;
-mod fit;
 pub mod inspect;
 mod keys;
 mod layout;
 mod live;
 mod lz4;
+mod options;
 mod order;
 mod pack;
 mod progress;
@@ -26,10 +26,10 @@ mod work;
 
 pub use codec::{Codec, ParseCodecError};
 pub use error::Error;
-pub use fit::Fit;
 pub use keys::{SecretKey, read_public_key, write_key_pair};
 pub use layout::Layout;
 pub use live::Live;
+pub use options::{CastOptions, CastSettings};
 pub use pack::{Packed, Settings, pack};
 pub use progress::Progress;
 pub use read::Input;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use ironcast_cast::read_public_key;
 use ironcast_proto::cast::PublicKey;
 use ironcast_receiver_nostd::engine::{self, DiskOptions, Wanted};
+
+use crate::error::Error;
+use crate::keys::read_public_key;
 
 /// Options about cast streams.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -37,11 +39,6 @@ pub struct CastOptions {
     /// Do not write what the disk already has
     #[arg(long)]
     delta: bool,
-
-    /// Take only a stream that begins with FOG's header (FOGMC1) and is this file by it. The header
-    /// is not written
-    #[arg(long, value_name = "NAME")]
-    fog_name: Option<String>,
 
     /// Do not read the image back from the disk
     #[arg(long)]
@@ -75,8 +72,8 @@ impl CastOptions {
     /// Reads the keys.
     ///
     /// # Errors
-    /// [`ironcast_cast::Error`] for a file that has none.
-    pub fn settings(&self) -> Result<CastSettings, ironcast_cast::Error> {
+    /// [`Error`] for a file that has none.
+    pub fn settings(&self) -> Result<CastSettings, Error> {
         let keys: Result<_, _> = self
             .trust
             .iter()
@@ -106,7 +103,6 @@ impl CastSettings {
             zero,
             holes,
             delta,
-            fog_name,
             no_verify,
             ..
         } = &self.options;
@@ -117,7 +113,7 @@ impl CastSettings {
                 name: image.as_deref(),
                 least_version: *image_min_version,
                 now: now.map(|now| now.as_secs()),
-                fog_name: fog_name.as_deref(),
+                fog_name: None,
             },
             zero: match zero {
                 Zeroes::Write => engine::Zeroes::Write,

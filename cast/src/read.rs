@@ -1,6 +1,6 @@
 //! Reads a cast stream from a file, a pipe or stdin, chunk by chunk.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ironcast_proto::cast::{CastError, Manifest, PublicKey, Signed};
@@ -9,7 +9,7 @@ use ironcast_receiver_nostd::cast::{Chunk, Reader, Step};
 use crate::error::Error;
 
 /// Bytes that are read at a time.
-const PIECE: usize = 256 << 10;
+pub(crate) const PIECE: usize = 256 << 10;
 
 /// A cast stream whose manifest has been read and, if keys are trusted, checked.
 #[derive(Debug)]
@@ -99,13 +99,19 @@ impl<'k, R: Read> Input<'k, R> {
     }
 
     fn fill(&mut self) -> Result<usize, Error> {
-        let len = loop {
-            match self.stream.read(&mut self.piece) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                result => break result.map_err(Error::file("read", &self.name))?,
-            }
-        };
+        let len = read_piece(&mut self.stream, &mut self.piece);
+        let len = len.map_err(Error::file("read", &self.name))?;
         self.rest = 0..len;
         Ok(len)
+    }
+}
+
+/// Reads as many bytes as there are at once; 0 at the end.
+pub(crate) fn read_piece<R: Read>(stream: &mut R, piece: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The protocol is not here: the machines of `ironcast-proto` are sans-IO, and this crate gives
 //! them what they lack: [sockets](Endpoint) on one [interface](Interface), a [clock](Clock), an
-//! [operator](Console) at the keyboard, and the words that both programs use towards people.
+//! [operator](Console) at the keyboard, a [file or disk](Target) to write to, and the words that
+//! both programs use towards people.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod endpoint;
 mod exit;
 mod format;
 mod getopt;
+mod incomplete;
 mod interface;
 mod journal;
 mod keyboard;
@@ -20,8 +22,10 @@ mod machine;
 mod manual;
 pub mod options;
 mod pipe;
+mod sparse;
 mod standard;
 mod stderr;
+mod target;
 mod throttle;
 pub mod values;
 mod wait;
@@ -34,10 +38,12 @@ pub use endpoint::{BufferSizes, Endpoint, EndpointError, Sent};
 pub use exit::{ExitStatus, program_name};
 pub use format::{ParseSizeError, Rate, Spaced, parse_size};
 pub use getopt::GetoptError;
+pub use incomplete::Incomplete;
 pub use interface::{Interface, InterfaceError};
 pub use journal::{Journal, JournalSettings, LogError, LogFormat, report_failure, timestamp, warn};
 pub use manual::Manual;
 pub use pipe::Pipe;
 pub use standard::is_closed;
+pub use target::{Durability, Position, Target, TargetError};
 pub use wait::{Wake, wait};
 pub use waker::Waker;

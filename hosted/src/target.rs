@@ -12,12 +12,13 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
 
-use ironcast_hosted::{Pipe, is_closed};
 use ironcast_receiver_nostd::Disk;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
 use rustix::io::Errno;
 
+use crate::pipe::Pipe;
 use crate::sparse::Run;
+use crate::standard::is_closed;
 
 /// When written bytes are safe from a loss of power.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Target {
     command: Option<String>,
     /// It, once it runs, and where its input goes.
     pipe: Option<(Pipe, Option<ChildStdin>)>,
+    /// The file's path, if there was none before.
+    made: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +118,7 @@ impl Target {
 
     fn open_path(path: &Path, durability: Durability) -> Result<Self, TargetError> {
         let error = |source| TargetError::new(path, source);
+        let is_new = fs::symlink_metadata(path).is_err();
         let found = fs::metadata(path).map(|metadata| metadata.file_type());
         let is_block_device = found.as_ref().is_ok_and(FileTypeExt::is_block_device);
         // A pipe that is opened for reading too never ends.
@@ -151,6 +155,7 @@ impl Target {
         let name = path.display().to_string();
         Ok(Self {
             is_readable,
+            made: is_new.then(|| path.to_owned()),
             ..Self::new(name, file, kind, durability)
         })
     }
@@ -177,6 +182,7 @@ impl Target {
             end: 0,
             command: None,
             pipe: None,
+            made: None,
         }
     }
 
@@ -195,6 +201,17 @@ impl Target {
             Some(_) => Position::OfFile(self.file.try_clone()?),
             None => Position::OfImage,
         })
+    }
+
+    /// Takes the file away if there was none before, and nothing was written to it.
+    ///
+    /// # Errors
+    /// If the system can't.
+    pub fn discard(self) -> io::Result<()> {
+        match self.made {
+            Some(path) if !self.begun => fs::remove_file(path),
+            _ => Ok(()),
+        }
     }
 
     /// Drops what the file held before.
@@ -405,27 +422,10 @@ mod tests {
 
     use super::*;
 
-    /// A folder of this test's own, removed at its end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn a_file_keeps_its_content_until_the_new_one_comes() {
-        let folder = Folder::new("target-keeps");
-        let path = folder.0.join("image");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
         fs::write(&path, "what was there before").unwrap();
         let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"what was there before");
@@ -436,9 +436,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_not_there_is_gone_again_if_nothing_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let open = || Target::open(Some(&path), None, Durability::AtEnd).unwrap();
+        open().discard().unwrap();
+        assert!(!path.exists());
+        let mut target = open();
+        target.write(b"new").unwrap();
+        target.discard().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        open().discard().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
     fn an_empty_image_leaves_an_empty_file() {
-        let folder = Folder::new("target-empty");
-        let path = folder.0.join("image");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
         fs::write(&path, "old").unwrap();
         let mut target = Target::open(Some(&path), None, Durability::Never).unwrap();
         target.flush().unwrap();
@@ -448,8 +463,8 @@ mod tests {
     #[test]
     fn zeros_are_left_out_where_the_file_has_none_else() {
         use std::os::unix::fs::MetadataExt;
-        let folder = Folder::new("target-sparse");
-        let path = folder.0.join("image");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
         let mut image = vec![0; 3 << 20];
         image[..5].copy_from_slice(b"start");
         image[2 << 20] = 1;
@@ -469,8 +484,8 @@ mod tests {
 
     #[test]
     fn what_is_read_after_a_flush_comes_from_the_disk() {
-        let folder = Folder::new("target-cached");
-        let path = folder.0.join("image");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
         let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
         target.write_all(&[7; 4096]).unwrap();
         // As delta does between writes, of which the system has all in memory.
@@ -483,8 +498,8 @@ mod tests {
     #[test]
     fn a_file_says_where_it_has_nothing() {
         const MIB: u64 = 1 << 20;
-        let folder = Folder::new("target-blank");
-        let path = folder.0.join("image");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
         let mut target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
         target.write_all(b"start").unwrap();
         assert!(target.write_zeroes(MIB, 2 * MIB).unwrap());
@@ -512,8 +527,8 @@ mod tests {
 
     #[test]
     fn stdout_in_a_file_is_kept_as_it_stands_and_made_safe() {
-        let folder = Folder::new("target-redirected");
-        let path = folder.0.join("image");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
         fs::write(&path, "header ").unwrap();
         for (durability, text) in [
             (Durability::AtEnd, "header one"),

@@ -3,9 +3,11 @@
 //! A disk that flushes, or a pipe that nobody reads, may block for minutes. Meanwhile the sockets
 //! have to be served: so that nothing is lost, that the sender sees a sign of life, and that a
 //! signal ends the program. One write is under way at a time, and holds a copy of its bytes; the
-//! rest waits in the engine's own memory.
+//! rest waits in the engine's own memory. When it is read back, what comes next is read while what
+//! came before is hashed.
 
 use std::io;
+use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
@@ -23,8 +25,11 @@ pub struct Background {
     done: Receiver<Done>,
     waker: Waker,
     state: State,
-    /// Memory for the next write.
+    /// Memory for the next write or read.
     buffer: Vec<u8>,
+    /// Where in it are the bytes that were read ahead, and not asked for so far; or why there are
+    /// none.
+    ahead: io::Result<Range<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ enum State {
     Idle,
     /// A write or seek is under way.
     Busy,
+    /// What follows the last read is being read.
+    Reading,
     Flushing,
     /// A flush has ended well, and nobody was told so far.
     Flushed,
@@ -97,6 +104,7 @@ impl Background {
             waker,
             state: State::Idle,
             buffer: Vec::new(),
+            ahead: Ok(0..0),
         })
     }
 
@@ -115,6 +123,12 @@ impl Background {
     /// Takes in how the job under way went.
     fn end(&mut self, done: Done) -> io::Result<u64> {
         self.buffer = done.buffer;
+        if self.state == State::Reading {
+            self.state = State::Idle;
+            // No more than the buffer has. An error is that of whoever reads on.
+            self.ahead = done.result.map(|given| 0..given as usize);
+            return Ok(0);
+        }
         self.state = match self.state {
             State::Flushing if done.result.is_ok() => State::Flushed,
             _ => State::Idle,
@@ -137,11 +151,36 @@ impl Background {
     fn wait(&mut self) -> io::Result<u64> {
         match self.state {
             State::Idle | State::Flushed => Ok(0),
-            State::Busy | State::Flushing => {
+            State::Busy | State::Reading | State::Flushing => {
                 let done = self.done.recv().map_err(|_| is_gone())?;
                 self.end(done)
             }
         }
+    }
+
+    /// Has the next `len` bytes read.
+    fn begin_read(&mut self, len: usize) -> io::Result<()> {
+        let mut memory = std::mem::take(&mut self.buffer);
+        memory.resize(len, 0);
+        self.begin(Job::Read(memory), State::Reading)
+    }
+
+    /// Waits until nothing is under way, and has the target stand where it was read or written up
+    /// to, and not behind what was read ahead.
+    fn settle(&mut self) -> io::Result<()> {
+        self.wait()?;
+        let ahead = self.forget_ahead();
+        if ahead > 0 {
+            self.begin(Job::Seek(SeekFrom::Current(-ahead)), State::Busy)?;
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes were read ahead, for nothing.
+    fn forget_ahead(&mut self) -> i64 {
+        let ahead = std::mem::replace(&mut self.ahead, Ok(0..0));
+        ahead.map_or(0, |ahead| ahead.len() as i64)
     }
 }
 
@@ -203,7 +242,7 @@ impl Write for Background {
     /// Takes all bytes, and waits only if an earlier write is under way. What becomes of them shows
     /// with the next call.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wait()?;
+        self.settle()?;
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         buffer.extend_from_slice(bytes);
@@ -222,22 +261,32 @@ impl Write for Background {
 
 impl Seek for Background {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.wait()?;
+        self.settle()?;
         self.begin(Job::Seek(to), State::Busy)?;
         self.wait()
     }
 }
 
 impl Read for Background {
-    /// Waits for it: nothing else is to be done with the disk meanwhile.
+    /// Waits for it, unless it was read ahead: nothing else is to be done with the disk meanwhile.
+    /// Then as much of what follows is read in the background.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait()?;
-        let mut memory = std::mem::take(&mut self.buffer);
-        memory.resize(buffer.len(), 0);
-        self.begin(Job::Read(memory), State::Busy)?;
-        // No more than the buffer has.
-        let given = self.wait()? as usize;
-        buffer[..given].copy_from_slice(&self.buffer[..given]);
+        if self.ahead.as_ref().is_ok_and(Range::is_empty) {
+            self.begin_read(buffer.len())?;
+            self.wait()?;
+        }
+        let ahead = std::mem::replace(&mut self.ahead, Ok(0..0))?;
+        let given = ahead.len().min(buffer.len());
+        let (taken, rest) = (
+            ahead.start..ahead.start + given,
+            ahead.start + given..ahead.end,
+        );
+        buffer[..given].copy_from_slice(&self.buffer[taken]);
+        if given > 0 && rest.is_empty() {
+            self.begin_read(buffer.len())?;
+        }
+        self.ahead = Ok(rest);
         Ok(given)
     }
 }
@@ -259,13 +308,14 @@ impl Disk for Background {
     }
 
     fn write_zeroes(&mut self, offset: u64, len: u64) -> io::Result<bool> {
-        self.wait()?;
+        self.settle()?;
         self.begin(Job::Zero { offset, len }, State::Busy)?;
         self.wait().map(|done| done == 1)
     }
 
     fn is_blank(&mut self, offset: u64, len: u64) -> bool {
         let job = Job::IsBlank { offset, len };
+        self.forget_ahead();
         // What goes wrong shows when it is read.
         self.poll().is_ok_and(|is_idle| is_idle)
             && self.begin(job, State::Busy).is_ok()
@@ -284,6 +334,7 @@ impl Disk for Background {
             self.state = State::Idle;
             return Ok(true);
         }
+        self.settle()?;
         self.begin(Job::Flush, State::Flushing)?;
         Ok(false)
     }
@@ -298,7 +349,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::target::{Durability, Target};
+    use ironcast_hosted::{Durability, Target};
 
     fn settle(disk: &mut Background) -> io::Result<()> {
         for _ in 0..1000 {
@@ -312,8 +363,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_there_after_the_flush() {
-        let path = std::env::temp_dir().join(format!("ironcast-disk-{}", std::process::id()));
-        let target = Target::open(Some(&path), None, Durability::AtEnd).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let target = Target::open(Some(file.path()), None, Durability::AtEnd).unwrap();
         let mut disk = Background::start(target).unwrap();
         for piece in [&b"one "[..], b"two ", b"three"] {
             assert_eq!(disk.write(piece).unwrap(), piece.len());
@@ -321,8 +372,44 @@ mod tests {
         assert_eq!(disk.seek(SeekFrom::Start(0)).unwrap(), 0);
         disk.write(b"ONE").unwrap();
         disk.flush().unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"ONE two three");
-        std::fs::remove_file(&path).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"ONE two three");
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_never_what_was_there_before() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let target = Target::open(Some(file.path()), None, Durability::Never).unwrap();
+        let mut disk = Background::start(target).unwrap();
+        let mut expected: Vec<u8> = (0..100_000_u32).map(|byte| (byte / 7) as u8).collect();
+        disk.write(&expected).unwrap();
+        disk.seek(SeekFrom::Start(0)).unwrap();
+        let mut position = 0;
+        let mut buffer = [0; 4000];
+        for step in 0..400 {
+            match step % 8 {
+                3 => {
+                    disk.write(&[step as u8; 50]).unwrap();
+                    expected[position..position + 50].fill(step as u8);
+                    position += 50;
+                }
+                5 => {
+                    position = step * 200;
+                    disk.seek(SeekFrom::Start(position as u64)).unwrap();
+                }
+                6 => disk.flush().unwrap(),
+                _ => {
+                    let len = [4000, 4000, 1000, 3001][step % 4];
+                    let given = embedded_io::Read::read(&mut disk, &mut buffer[..len]).unwrap();
+                    assert!(given > 0 || position >= expected.len());
+                    assert!(
+                        buffer[..given] == expected[position..position + given],
+                        "{step}"
+                    );
+                    position += given;
+                    settle(&mut disk).unwrap();
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,13 +4,12 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use ironcast_hosted::{Journal, Rate, Spaced};
+use ironcast_hosted::{Journal, Position, Rate, Spaced};
 use ironcast_proto::cast::{Manifest, Signed};
 use ironcast_proto::receiver;
 use ironcast_proto::time::Instant;
 use ironcast_receiver_nostd::engine::{Event, Format, Provenance, Report};
 
-use crate::target::Position;
 use crate::transfer::{Ending, Observer, Progress, Summary};
 
 /// Shows a transfer on stderr.

@@ -3,16 +3,17 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
-use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ironcast_cast::commands;
 use ironcast_hosted::options::LICENSE;
-use ironcast_hosted::{Console, ExitStatus, Journal, program_name, report_failure, warn};
+use ironcast_hosted::{
+    Console, ExitStatus, Incomplete, Journal, Target, program_name, report_failure, warn,
+};
 use ironcast_proto::receiver::Failure;
 use ironcast_receiver::options::Options;
-use ironcast_receiver::{Display, Ending, Target, receive};
+use ironcast_receiver::{Display, Ending, receive};
 use ironcast_receiver_nostd::engine;
 
 const NAME: &str = "ironcast-receiver";
@@ -66,13 +67,12 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
         Ending::Stopped(signal) => ExitStatus::Stopped(signal),
         Ending::Failed(error) => {
             let status = failure_status(&error);
-            let written = summary.progress.written;
-            let failed = Failed {
+            let incomplete = Incomplete {
                 name,
-                written,
+                written: summary.progress.written,
                 error,
             };
-            report_failure(&program_name(NAME), &failed, &options.display.journal());
+            report_failure(&program_name(NAME), &incomplete, &options.display.journal());
             status
         }
     })
@@ -85,60 +85,5 @@ fn failure_status(error: &engine::Error<io::Error>) -> ExitStatus {
         engine::Error::Transfer(Failure::NotStarted) => ExitStatus::NotStarted,
         engine::Error::Transfer(_) => ExitStatus::TransferFailed,
         _ => ExitStatus::Failed,
-    }
-}
-
-/// What became of the target when a transfer failed.
-#[derive(Debug)]
-struct Failed {
-    name: String,
-    written: u64,
-    error: engine::Error<io::Error>,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            written,
-            error,
-        } = self;
-        // A file is emptied before its first write, and a device may have kept a part of it.
-        if *written == 0 && !error.is_of_disk() {
-            write!(f, "nothing was written to {name}: {error}")
-        } else {
-            write!(f, "{name} has no complete image: {error}")
-        }?;
-        match error {
-            engine::Error::Decode { source, .. } => write!(f, "; {}", source.next()),
-            engine::Error::Refused(refusal) => write!(f, "; {}", refusal.next()),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Error for Failed {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_write_is_not_called_untouched() {
-        let told = |error| {
-            let name = "image".to_owned();
-            Failed {
-                name,
-                written: 0,
-                error,
-            }
-            .to_string()
-        };
-        let silent = engine::Error::Transfer(Failure::NotStarted);
-        assert!(told(silent).starts_with("nothing was written to image: "));
-        let source = io::Error::from(io::ErrorKind::StorageFull);
-        let (start, end) = (0, 512);
-        let refused = engine::Error::Write { start, end, source };
-        assert!(told(refused).starts_with("image has no complete image: "));
     }
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ironcast_cast::{CastOptions, CastSettings};
 use ironcast_hosted::options::{self, DisplayOptions, NetworkOptions, OptionsError, Stock};
 use ironcast_hosted::values::{parse_milliseconds, parse_seconds, parse_silence};
-use ironcast_hosted::{Interface, InterfaceError, Manual, parse_size};
+use ironcast_hosted::{Durability, Interface, InterfaceError, Manual, parse_size};
 use ironcast_proto::receiver::Config;
 use ironcast_receiver_nostd::engine::Decompress;
 
-use crate::cast::{CastOptions, CastSettings};
-use crate::target::Durability;
 use crate::transfer::Settings;
 
 /// What follows the options in the help.
@@ -103,6 +102,11 @@ pub struct Options {
     /// About cast streams.
     #[command(flatten)]
     pub cast: CastOptions,
+
+    /// Take only a stream that begins with FOG's header (FOGMC1) and is this file by it. The header
+    /// is not written
+    #[arg(long, value_name = "NAME", help_heading = "Cast streams")]
+    fog_name: Option<String>,
 
     /// What is shown, and the keyboard.
     #[command(flatten)]
@@ -200,6 +204,7 @@ impl Options {
             receive_buffer: self.rcvbuf,
             decompress: self.decompress(),
             cast,
+            fog_name: self.fog_name.clone(),
         })
     }
 

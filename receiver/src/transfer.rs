@@ -7,9 +7,10 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
+use ironcast_cast::CastSettings;
 use ironcast_hosted::{
-    BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal, Wake,
-    Waker, wait,
+    BufferSizes, Clock, Command, Endpoint, EndpointError, Interface, Operator, Sent, Signal,
+    Target, Wake, Waker, wait,
 };
 use ironcast_proto::receiver::{self, Config, Failure, Stats};
 use ironcast_proto::time::Instant;
@@ -21,9 +22,7 @@ use ironcast_receiver_nostd::engine::{
 };
 
 use crate::background::Background;
-use crate::cast::CastSettings;
 use crate::gathering::Gathering;
-use crate::target::Target;
 
 /// Memory for blocks until they are written, 8 MiB: more than five of the largest slices that a
 /// sender makes unasked.
@@ -55,6 +54,8 @@ pub struct Settings {
     pub decompress: Decompress,
     /// What is asked of cast streams, and how they are written.
     pub cast: CastSettings,
+    /// The name that FOG's header has to have, if there has to be one.
+    pub fog_name: Option<String>,
     /// What the protocol leaves open; its sizes are filled in here.
     pub protocol: Config,
 }
@@ -194,7 +195,9 @@ pub fn receive(
         clock.now(),
     )
     .map_err(ReceiveError::Memory)?;
-    engine.set_cast_options(settings.cast.for_engine());
+    let mut cast_options = settings.cast.for_engine();
+    cast_options.wanted.fog_name = settings.fog_name.as_deref();
+    engine.set_cast_options(cast_options);
     engine.identify(settings.interface.identity(&name));
     let mut transfer = Transfer {
         clock,

@@ -267,6 +267,63 @@ fn p1_unpack_fails_where_a_smaller_disk_would_lack_something() -> Result<(), Lab
     Ok(())
 }
 
+fn sgdisk(words: &str, disk: &Path) -> String {
+    let mut sgdisk = Command::new("/usr/sbin/sgdisk");
+    good(&sgdisk.args(words.split(' ')).arg(disk).output().unwrap())
+}
+
+#[test]
+fn p8_unpack_makes_a_gpt_right_for_larger_disks_and_for_the_smallest() -> Result<(), LabError> {
+    const SIZE: u64 = 16 << 20;
+    let folder = Folder::new()?;
+    let image = fs::File::create(folder.path("gpt.raw")).unwrap();
+    image.set_len(SIZE).unwrap();
+    sgdisk("-n1:0:+4M -n2:0:+3M", &folder.path("gpt.raw"));
+    good(&folder.sender("pack gpt.raw -o gpt.cast"));
+    let json = good(&folder.sender("inspect --json gpt.cast"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let least = json["least_disk"].as_u64().unwrap();
+    for size in [least, least + 512, SIZE - 512, SIZE, SIZE + 512, 2 * SIZE] {
+        fs::write(folder.path("disk"), vec![7; size as usize]).unwrap();
+        let Some(disk) = Loop::new(&folder.path("disk"), "512") else {
+            return Ok(());
+        };
+        let words = good(&folder.receiver(&format!("unpack gpt.cast {}", disk.0)));
+        assert!(words.contains("read back and found equal"), "{words}");
+        let is_moved = words.contains("its GPT was made right");
+        assert_eq!(is_moved, size != SIZE, "{size}: {words}");
+        let said = sgdisk("--verify", Path::new(&disk.0));
+        assert!(said.contains("No problems found"), "{size}: {said}");
+    }
+    fs::write(folder.path("disk"), vec![7; least as usize - 512]).unwrap();
+    let Some(disk) = Loop::new(&folder.path("disk"), "512") else {
+        return Ok(());
+    };
+    let errors = bad(&folder.receiver(&format!("unpack gpt.cast {}", disk.0)));
+    assert!(errors.contains("for a disk of at least"), "{errors}");
+    drop(disk);
+    let kept = fs::read(folder.path("disk")).unwrap();
+    assert!(kept.iter().all(|&byte| byte == 7));
+    Ok(())
+}
+
+#[test]
+fn p2_a_disk_whose_image_breaks_off_starts_no_more() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    let cast = fs::read(folder.path("image.cast")).unwrap();
+    fs::write(folder.path("cut"), &cast[..cast.len() - 1]).unwrap();
+    fs::write(folder.path("disk"), vec![7; LEN as usize]).unwrap();
+    let Some(disk) = Loop::new(&folder.path("disk"), "512") else {
+        return Ok(());
+    };
+    let errors = bad(&folder.receiver(&format!("unpack cut {}", disk.0)));
+    assert!(errors.contains("has no complete image"), "{errors}");
+    drop(disk);
+    let left = fs::read(folder.path("disk")).unwrap();
+    assert!(left[..1 << 20].iter().all(|&byte| byte == 0));
+    Ok(())
+}
+
 #[test]
 fn nothing_is_packed_by_halves_or_over_something_else() -> Result<(), LabError> {
     let folder = Folder::new()?;

@@ -21,6 +21,8 @@ mod report;
 mod ring;
 mod table;
 #[cfg(feature = "alloc")]
+mod unpacker;
+#[cfg(feature = "alloc")]
 mod unpacking;
 mod wanted;
 mod writer;
@@ -46,6 +48,10 @@ pub use options::{
 #[cfg(feature = "alloc")]
 pub use report::Provenance;
 pub use report::{Format, Progress, Report};
+#[cfg(feature = "alloc")]
+pub use unpacker::Unpacker;
+#[cfg(feature = "alloc")]
+pub use unpacking::Unpacked;
 pub use wanted::{Refusal, Wanted};
 
 use crate::decode::gzip;

@@ -54,11 +54,12 @@ enum Action {
 }
 
 /// How far a step got.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unpacked {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unpacked {
     /// Bytes of input that were used up.
-    pub(super) consumed: usize,
-    pub(super) has_moved: bool,
+    pub consumed: usize,
+    /// Whether it got ahead, be it without input.
+    pub has_moved: bool,
 }
 
 impl<'m> Unpacking<'m> {
