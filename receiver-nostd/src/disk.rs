@@ -57,6 +57,12 @@ pub trait Disk: Write + Seek {
         Ok(true)
     }
 
+    /// When [`is_ready`](Self::is_ready) tells of an earlier write that failed: how many of the
+    /// bytes that were written last begin with it. Default: 0, if that is not known.
+    fn unwritten(&self) -> u64 {
+        0
+    }
+
     /// Does what `flush` does, but may return before: false if it is to be called again later.
     /// Default: `flush`.
     ///
@@ -134,6 +140,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn is_ready(&mut self) -> Result<bool, Self::Error> {
         (**self).is_ready()
+    }
+
+    fn unwritten(&self) -> u64 {
+        (**self).unwritten()
     }
 
     fn poll_flush(&mut self) -> Result<bool, Self::Error> {

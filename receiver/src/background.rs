@@ -2,10 +2,11 @@
 //!
 //! A disk that flushes, or a pipe that nobody reads, may block for minutes. Meanwhile the sockets
 //! have to be served: so that nothing is lost, that the sender sees a sign of life, and that a
-//! signal ends the program. One write is under way at a time, and holds a copy of its bytes; the
-//! rest waits in the engine's own memory. When it is read back, what comes next is read while what
-//! came before is hashed.
+//! signal ends the program. A few writes are under way at a time, with copies of their bytes, so
+//! that bytes are decoded while others are written; the rest waits in the engine's own memory. When
+//! the target is read back, what comes next is read while what came before is hashed.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
@@ -14,6 +15,11 @@ use std::thread;
 use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 use ironcast_hosted::Waker;
 use ironcast_receiver_nostd::Disk;
+
+use crate::job::{self, Done, Job};
+
+/// Most writes that are under way, each with its own memory: the chunk of a cast stream.
+const DEPTH: usize = 16;
 
 /// A target that is written to in the background.
 #[derive(Debug)]
@@ -24,50 +30,40 @@ pub struct Background {
     jobs: Sender<Job>,
     done: Receiver<Done>,
     waker: Waker,
+    /// Bytes of each write that is under way, in their order.
+    writes: VecDeque<u64>,
+    /// What is under way behind them.
     state: State,
-    /// Memory for the next write or read.
+    /// What the last job came to that somebody has waited for.
+    result: io::Result<u64>,
+    /// What went wrong with a write or a flush, until somebody has been told.
+    failure: Option<io::Error>,
+    /// Bytes of the write that failed, and of those behind it, which were not made.
+    unwritten: u64,
+    /// Memory for writes.
+    spare: Vec<Vec<u8>>,
+    /// What was read.
     buffer: Vec<u8>,
-    /// Where in it are the bytes that were read ahead, and not asked for so far; or why there are
-    /// none.
-    ahead: io::Result<Range<usize>>,
+    /// Where in it are the bytes that were read ahead, and not asked for so far.
+    ahead: Range<usize>,
+    /// Where to go before the next write or read.
+    seek: Option<SeekFrom>,
+    /// Whether it is read, so that a read must not have to wait for writes.
+    is_read: bool,
+    /// Whether it has a way of its own to become zeroes.
+    has_zeroes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// A write or seek is under way.
+    /// Somebody waits for it.
     Busy,
     /// What follows the last read is being read.
     Reading,
     Flushing,
     /// A flush has ended well, and nobody was told so far.
     Flushed,
-}
-
-#[derive(Debug)]
-enum Job {
-    Write(Vec<u8>),
-    /// As many bytes as this has, or fewer.
-    Read(Vec<u8>),
-    Seek(SeekFrom),
-    /// The result is 1 if it was done.
-    Zero {
-        offset: u64,
-        len: u64,
-    },
-    /// The result is 1 if it is so.
-    IsBlank {
-        offset: u64,
-        len: u64,
-    },
-    Flush,
-}
-
-/// How a job went, and the memory that it was given.
-#[derive(Debug)]
-struct Done {
-    result: io::Result<u64>,
-    buffer: Vec<u8>,
 }
 
 impl Background {
@@ -88,12 +84,11 @@ impl Background {
         thread::Builder::new()
             .name("disk".to_owned())
             .spawn(move || {
-                for job in todo {
-                    if finished.send(job.run(&mut target)).is_err() {
-                        return;
-                    }
+                job::run_all(&todo, &mut target, |done| {
+                    let is_wanted = finished.send(done).is_ok();
                     worker.wake();
-                }
+                    is_wanted
+                });
             })?;
         Ok(Self {
             capacity,
@@ -102,9 +97,17 @@ impl Background {
             jobs,
             done,
             waker,
+            writes: VecDeque::new(),
             state: State::Idle,
+            result: Ok(0),
+            failure: None,
+            unwritten: 0,
+            spare: Vec::new(),
             buffer: Vec::new(),
-            ahead: Ok(0..0),
+            ahead: 0..0,
+            seek: None,
+            is_read: false,
+            has_zeroes: false,
         })
     }
 
@@ -115,119 +118,130 @@ impl Background {
         self.waker.clone()
     }
 
-    fn begin(&mut self, job: Job, state: State) -> io::Result<()> {
-        self.state = state;
+    fn send(&self, job: Job) -> io::Result<()> {
         self.jobs.send(job).map_err(|_| is_gone())
     }
 
-    /// Takes in how the job under way went.
-    fn end(&mut self, done: Done) -> io::Result<u64> {
-        self.buffer = done.buffer;
-        if self.state == State::Reading {
-            self.state = State::Idle;
-            // No more than the buffer has. An error is that of whoever reads on.
-            self.ahead = done.result.map(|given| 0..given as usize);
-            return Ok(0);
+    /// Begins something that is no write.
+    fn begin(&mut self, job: Job, state: State) -> io::Result<()> {
+        self.state = state;
+        self.send(job)
+    }
+
+    /// Begins a write of so many bytes, once there is room for it.
+    fn begin_write(&mut self, len: u64, job: impl FnOnce(Vec<u8>) -> Job) -> io::Result<()> {
+        while self.writes.len() >= DEPTH {
+            self.take_one()?;
         }
-        self.state = match self.state {
-            State::Flushing if done.result.is_ok() => State::Flushed,
-            _ => State::Idle,
+        self.tell_failure()?;
+        let mut memory = self.spare.pop().unwrap_or_default();
+        memory.clear();
+        self.writes.push_back(len);
+        self.send(job(memory))
+    }
+
+    /// Waits for the next job to end.
+    fn take_one(&mut self) -> io::Result<()> {
+        let done = self.done.recv().map_err(|_| is_gone())?;
+        self.take(done);
+        Ok(())
+    }
+
+    /// Takes in how a job went.
+    fn take(&mut self, done: Done) {
+        let Some(len) = self.writes.pop_front() else {
+            return self.take_other(done);
         };
-        done.result
-    }
-
-    /// Whether nothing is under way.
-    fn poll(&mut self) -> io::Result<bool> {
-        if let State::Idle | State::Flushed = self.state {
-            return Ok(true);
-        }
-        match self.done.try_recv() {
-            Ok(done) => self.end(done).map(|_| true),
-            Err(TryRecvError::Empty) => Ok(false),
-            Err(TryRecvError::Disconnected) => Err(is_gone()),
+        self.spare.push(done.buffer);
+        if let Err(error) = done.result {
+            self.unwritten = len + self.writes.iter().sum::<u64>();
+            self.failure = Some(error);
         }
     }
 
-    fn wait(&mut self) -> io::Result<u64> {
-        match self.state {
-            State::Idle | State::Flushed => Ok(0),
-            State::Busy | State::Reading | State::Flushing => {
-                let done = self.done.recv().map_err(|_| is_gone())?;
-                self.end(done)
+    /// Takes in how a job went that was no write.
+    fn take_other(&mut self, done: Done) {
+        match (self.state, done.result) {
+            (State::Reading, result) => {
+                self.buffer = done.buffer;
+                // No more than the buffer has. What goes wrong shows again to whoever reads on.
+                self.ahead = 0..result.unwrap_or_default() as usize;
+                self.state = State::Idle;
+            }
+            (State::Flushing, Ok(_)) => self.state = State::Flushed,
+            (State::Flushing, Err(error)) => {
+                self.unwritten = 0;
+                self.failure = Some(error);
+                self.state = State::Idle;
+            }
+            (_, result) => {
+                self.buffer = done.buffer;
+                self.result = result;
+                self.state = State::Idle;
             }
         }
     }
 
-    /// Has the next `len` bytes read.
-    fn begin_read(&mut self, len: usize) -> io::Result<()> {
-        let mut memory = std::mem::take(&mut self.buffer);
-        memory.resize(len, 0);
-        self.begin(Job::Read(memory), State::Reading)
+    /// Tells what went wrong, once; and what comes after that is to be done again.
+    fn tell_failure(&mut self) -> io::Result<()> {
+        match self.failure.take() {
+            Some(error) => {
+                if self.state == State::Flushed {
+                    self.state = State::Idle;
+                }
+                self.send(Job::Resume)?;
+                Err(error)
+            }
+            None => Ok(()),
+        }
     }
 
-    /// Waits until nothing is under way, and has the target stand where it was read or written up
-    /// to, and not behind what was read ahead.
-    fn settle(&mut self) -> io::Result<()> {
-        self.wait()?;
-        let ahead = self.forget_ahead();
-        if ahead > 0 {
-            self.begin(Job::Seek(SeekFrom::Current(-ahead)), State::Busy)?;
-            self.wait()?;
+    /// Takes in what has ended.
+    fn poll(&mut self) -> io::Result<()> {
+        loop {
+            match self.done.try_recv() {
+                Ok(done) => self.take(done),
+                Err(TryRecvError::Empty) => return self.tell_failure(),
+                Err(TryRecvError::Disconnected) => return Err(is_gone()),
+            }
+        }
+    }
+
+    /// Waits until nothing is under way.
+    fn wait(&mut self) -> io::Result<()> {
+        while !self.writes.is_empty() || !matches!(self.state, State::Idle | State::Flushed) {
+            self.take_one()?;
         }
         Ok(())
     }
 
-    /// How many bytes were read ahead, for nothing.
-    fn forget_ahead(&mut self) -> i64 {
-        let ahead = std::mem::replace(&mut self.ahead, Ok(0..0));
-        ahead.map_or(0, |ahead| ahead.len() as i64)
+    /// Does something that is no write, and waits for what it comes to.
+    fn finish(&mut self, job: Job) -> io::Result<u64> {
+        self.begin(job, State::Busy)?;
+        self.wait()?;
+        self.tell_failure()?;
+        std::mem::replace(&mut self.result, Ok(0))
     }
-}
 
-impl Job {
-    fn run<D: Disk + ErrorType<Error = io::Error>>(self, target: &mut D) -> Done {
-        match self {
-            Self::Write(buffer) => Done {
-                result: write_all(target, &buffer).map(|()| 0),
-                buffer,
-            },
-            Self::Read(mut buffer) => Done {
-                result: target.reader().map_or(Ok(0), |reader| {
-                    reader.read(&mut buffer).map(|given| given as u64)
-                }),
-                buffer,
-            },
-            Self::Zero { offset, len } => Done {
-                result: target.write_zeroes(offset, len).map(u64::from),
-                buffer: Vec::new(),
-            },
-            Self::IsBlank { offset, len } => Done {
-                result: Ok(target.is_blank(offset, len).into()),
-                buffer: Vec::new(),
-            },
-            Self::Seek(to) => Done {
-                result: target.seek(to),
-                buffer: Vec::new(),
-            },
-            Self::Flush => Done {
-                result: target.flush().map(|()| 0),
-                buffer: Vec::new(),
-            },
+    /// Has the target stand where it was read or written up to, and not behind what was read ahead.
+    fn forget_ahead(&mut self) -> io::Result<()> {
+        if self.state == State::Reading {
+            self.wait()?;
         }
+        let ahead = std::mem::replace(&mut self.ahead, 0..0).len();
+        if ahead > 0 {
+            self.seek.get_or_insert(SeekFrom::Current(-(ahead as i64)));
+        }
+        Ok(())
     }
-}
 
-fn write_all<D: Disk + ErrorType<Error = io::Error>>(
-    target: &mut D,
-    mut bytes: &[u8],
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match target.write(bytes)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => bytes = bytes.get(written..).unwrap_or_default(),
-        }
+    /// Has the next `len` bytes read.
+    fn begin_read(&mut self, len: usize, state: State) -> io::Result<()> {
+        let mut memory = std::mem::take(&mut self.buffer);
+        memory.resize(len, 0);
+        let seek = self.seek.take();
+        self.begin(Job::Read(seek, memory), state)
     }
-    Ok(())
 }
 
 fn is_gone() -> io::Error {
@@ -239,21 +253,21 @@ impl ErrorType for Background {
 }
 
 impl Write for Background {
-    /// Takes all bytes, and waits only if an earlier write is under way. What becomes of them shows
-    /// with the next call.
+    /// Takes all bytes, and waits only if too many earlier writes are under way. What becomes of
+    /// them shows with a later call.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.settle()?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        self.begin(Job::Write(buffer), State::Busy)?;
+        self.forget_ahead()?;
+        let seek = self.seek.take();
+        self.begin_write(bytes.len() as u64, |mut memory| {
+            memory.extend_from_slice(bytes);
+            Job::Write(seek, memory)
+        })?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         while !self.poll_flush()? {
-            let done = self.done.recv().map_err(|_| is_gone())?;
-            self.end(done)?;
+            self.take_one()?;
         }
         Ok(())
     }
@@ -261,9 +275,13 @@ impl Write for Background {
 
 impl Seek for Background {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.settle()?;
-        self.begin(Job::Seek(to), State::Busy)?;
-        self.wait()
+        self.forget_ahead()?;
+        if let SeekFrom::Start(offset) = to {
+            self.seek = Some(to);
+            return Ok(offset);
+        }
+        let before = self.seek.take();
+        self.finish(Job::Seek(before, to))
     }
 }
 
@@ -271,22 +289,28 @@ impl Read for Background {
     /// Waits for it, unless it was read ahead: nothing else is to be done with the disk meanwhile.
     /// Then as much of what follows is read in the background.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.wait()?;
-        if self.ahead.as_ref().is_ok_and(Range::is_empty) {
-            self.begin_read(buffer.len())?;
+        self.is_read = true;
+        if self.state == State::Reading {
             self.wait()?;
         }
-        let ahead = std::mem::replace(&mut self.ahead, Ok(0..0))?;
-        let given = ahead.len().min(buffer.len());
-        let (taken, rest) = (
-            ahead.start..ahead.start + given,
-            ahead.start + given..ahead.end,
-        );
-        buffer[..given].copy_from_slice(&self.buffer[taken]);
-        if given > 0 && rest.is_empty() {
-            self.begin_read(buffer.len())?;
+        if self.ahead.is_empty() {
+            self.begin_read(buffer.len(), State::Busy)?;
+            self.wait()?;
+            let given = std::mem::replace(&mut self.result, Ok(0))?;
+            if self.failure.is_some() {
+                // Why, is for whoever asks what became of the writes.
+                return Err(io::Error::other("an earlier write has failed"));
+            }
+            // No more than the buffer has.
+            self.ahead = 0..given as usize;
         }
-        self.ahead = Ok(rest);
+        let given = self.ahead.len().min(buffer.len());
+        let taken = self.ahead.start..self.ahead.start + given;
+        buffer[..given].copy_from_slice(&self.buffer[taken]);
+        self.ahead.start += given;
+        if given > 0 && self.ahead.is_empty() {
+            self.begin_read(buffer.len(), State::Reading)?;
+        }
         Ok(given)
     }
 }
@@ -308,44 +332,61 @@ impl Disk for Background {
     }
 
     fn write_zeroes(&mut self, offset: u64, len: u64) -> io::Result<bool> {
-        self.settle()?;
-        self.begin(Job::Zero { offset, len }, State::Busy)?;
-        self.wait().map(|done| done == 1)
+        self.forget_ahead()?;
+        if self.has_zeroes {
+            self.begin_write(len, |memory| Job::Fill {
+                offset,
+                len,
+                memory,
+            })?;
+        } else {
+            self.has_zeroes = self.finish(Job::Zero { offset, len })? == 1;
+        }
+        Ok(self.has_zeroes)
     }
 
     fn is_blank(&mut self, offset: u64, len: u64) -> bool {
-        let job = Job::IsBlank { offset, len };
-        self.forget_ahead();
         // What goes wrong shows when it is read.
-        self.poll().is_ok_and(|is_idle| is_idle)
-            && self.begin(job, State::Busy).is_ok()
-            && self.wait().is_ok_and(|blank| blank == 1)
+        self.forget_ahead().is_ok()
+            && self
+                .finish(Job::IsBlank { offset, len })
+                .is_ok_and(|blank| blank == 1)
     }
 
     fn is_ready(&mut self) -> io::Result<bool> {
-        self.poll()
+        self.poll()?;
+        let depth = if self.is_read { 1 } else { DEPTH };
+        let is_free = matches!(self.state, State::Idle | State::Flushed);
+        Ok(is_free && self.writes.len() < depth)
+    }
+
+    fn unwritten(&self) -> u64 {
+        self.unwritten
     }
 
     fn poll_flush(&mut self) -> io::Result<bool> {
-        if !self.poll()? {
-            return Ok(false);
+        self.poll()?;
+        match self.state {
+            State::Flushed => {
+                self.state = State::Idle;
+                return Ok(true);
+            }
+            State::Idle => {
+                self.forget_ahead()?;
+                self.begin(Job::Flush, State::Flushing)?;
+            }
+            State::Busy | State::Reading | State::Flushing => {}
         }
-        if self.state == State::Flushed {
-            self.state = State::Idle;
-            return Ok(true);
-        }
-        self.settle()?;
-        self.begin(Job::Flush, State::Flushing)?;
         Ok(false)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io::Read;
+    use std::io::Read as _;
     use std::os::fd::AsFd;
     use std::path::Path;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use super::*;
@@ -399,7 +440,7 @@ mod tests {
                 6 => disk.flush().unwrap(),
                 _ => {
                     let len = [4000, 4000, 1000, 3001][step % 4];
-                    let given = embedded_io::Read::read(&mut disk, &mut buffer[..len]).unwrap();
+                    let given = Read::read(&mut disk, &mut buffer[..len]).unwrap();
                     assert!(given > 0 || position >= expected.len());
                     assert!(
                         buffer[..given] == expected[position..position + given],
@@ -422,24 +463,68 @@ mod tests {
         let target = Target::open(Some(Path::new(&path)), None, Durability::AtEnd).unwrap();
         drop(writer);
         let mut disk = Background::start(target).unwrap();
-        let big = vec![7; 1 << 20];
-        disk.write(&big).unwrap();
+        let piece = vec![7; 1 << 20];
+        let mut written = 0;
+        while disk.is_ready().unwrap() {
+            written += disk.write(&piece).unwrap();
+        }
+        assert_eq!(written, DEPTH * piece.len());
         thread::sleep(Duration::from_millis(20));
         assert!(!disk.is_ready().unwrap() && !disk.poll_flush().unwrap());
-        let mut got = vec![0; big.len()];
+        let mut got = vec![0; written];
         reader.read_exact(&mut got).unwrap();
         settle(&mut disk).unwrap();
-        assert!(got == big);
+        assert!(got.iter().all(|&byte| byte == 7));
+    }
+
+    /// One that takes two writes, and after that none but of zeroes.
+    struct Failing(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl ErrorType for Failing {
+        type Error = io::Error;
+    }
+
+    impl Write for Failing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut writes = self.0.lock().unwrap();
+            if writes.len() >= 2 && bytes != [0] {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            writes.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    impl Disk for Failing {
+        fn capacity(&self) -> Option<u64> {
+            None
+        }
     }
 
     #[test]
-    fn an_error_shows_with_the_next_call() {
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        drop(full);
-        let target = Target::open(Some(Path::new("/dev/full")), None, Durability::AtEnd).unwrap();
-        let mut disk = Background::start(target).unwrap();
-        disk.write(b"lost").unwrap();
-        let error = settle(&mut disk).unwrap_err();
+    fn what_comes_after_an_error_is_not_written_before_somebody_knows_of_it() {
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let mut disk = Background::start(Failing(Arc::clone(&writes))).unwrap();
+        for byte in 1..=5 {
+            disk.write(&[byte; 10]).unwrap();
+        }
+        disk.write(&[0]).unwrap();
+        let error = disk.flush().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(disk.unwritten(), 31);
+        assert_eq!(*writes.lock().unwrap(), [vec![1; 10], vec![2; 10]]);
+        disk.write(&[0]).unwrap();
+        disk.flush().unwrap();
+        assert_eq!(writes.lock().unwrap().len(), 3);
     }
 }

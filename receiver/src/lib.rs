@@ -11,6 +11,7 @@ pub mod options;
 mod background;
 mod display;
 mod gathering;
+mod job;
 mod transfer;
 
 pub use display::Display;

@@ -168,12 +168,18 @@ impl<D: Disk> Device<D> {
         })
     }
 
-    /// Whether the disk takes a write or a read now. An error is that of an earlier write, of the
-    /// bytes from `start` to `end`.
+    /// Whether the disk takes a write or a read now. An error is that of an earlier write; unless
+    /// the disk knows better, of the bytes from `start` to `end`, which were written last.
     pub(super) fn is_ready(&mut self, start: u64, end: u64) -> Result<bool, Error<D::Error>> {
-        self.disk
-            .is_ready()
-            .map_err(|source| Error::Write { start, end, source })
+        let is_ready = self.disk.is_ready();
+        is_ready.map_err(|source| Error::Write {
+            start: match self.disk.unwritten() {
+                0 => start,
+                unwritten => end.saturating_sub(unwritten),
+            },
+            end,
+            source,
+        })
     }
 
     /// Makes the first `written` bytes safe; false if that goes on.
