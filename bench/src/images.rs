@@ -61,8 +61,9 @@ pub fn run(options: &Options) -> Result<Page> {
     page.text("## Transfer");
     page.text(
         "To one receiver of ours, from memory to memory, by our sender or by Debian's \
-         `udp-sender`; from the sender's start, with the receiver waiting for it, until both have \
-         ended. The image of a cast stream is read back.",
+         `udp-sender`; as in the other parts, from when the sender says that it starts until it \
+         has ended, when the receiver has acknowledged all. The image of a cast stream is read \
+         back before that.",
     );
     page.table(transfers);
     Ok(page)
@@ -333,13 +334,14 @@ fn transfer(images: &Images, sender: Kind, image: &Path) -> Result<f64> {
     let receiver = Program::receiver(Ours)?.file(&target);
     let mut receiver = receiver.start(&machine, "receiver", folder)?;
     std::thread::sleep(Duration::from_millis(500));
-    let start = Instant::now();
     let sender = Program::sender(sender)?.file(image);
     let sender = sender.args(&["--min-receivers", "1"]);
     let mut sender = sender.start(&server, "sender", folder)?;
+    sender.wait_for("Starting transfer", LIMIT)?;
+    let start = Instant::now();
     sender.wait_success(LIMIT)?;
-    receiver.wait_success(LIMIT)?;
     let time = start.elapsed();
+    receiver.wait_success(LIMIT)?;
     ironcast_tests::image::demand_equal(&images.system(), &target)?;
     fs::remove_file(&target).context("cannot remove the target")?;
     Ok(time.as_secs_f64())
