@@ -37,9 +37,9 @@ pub struct Config {
     /// long as `retries_until_drop` takes. Default 5 s.
     pub drop_after: Option<Duration>,
     /// How long a receiver may take for one slice, counted from the first REQACK, before it is
-    /// dropped though it is alive; `None` for as long as it likes. Default 30 s. It may hold most of
-    /// the others up for so long in all, and a quarter of the transfer's time beside. The end has
-    /// limits of its own (docs/protocol.md, "Waits").
+    /// dropped though it is alive; `None` for as long as it likes. Default 30 s. It may hold most
+    /// of the others up for so long in all, and a quarter of the transfer's time beside. The end
+    /// has limits of its own (docs/protocol.md, "Waits").
     pub stall_limit: Option<Duration>,
     /// Forward error correction; `None`, the default, for none.
     pub fec: Option<Layout>,

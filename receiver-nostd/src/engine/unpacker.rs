@@ -1,8 +1,8 @@
 //! A cast stream that comes from a file or a pipe, on its way to a disk.
 //!
 //! What becomes of it is what becomes of it in a transfer: it is judged, proved chunk by chunk,
-//! written with its start held back, read back, and its table made right for the disk. Only there is
-//! no network that has to be served in between.
+//! written with its start held back, read back, and its table made right for the disk. Only there
+//! is no network that has to be served in between.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -17,8 +17,9 @@ use crate::disk::Disk;
 
 /// Unpacks one cast stream to one disk.
 ///
-/// After [`take`](Self::take) has had all of the stream comes [`close`](Self::close), until the disk
-/// is done. After an error of either comes [`clear`](Self::clear), until there is nothing to clear.
+/// After [`take`](Self::take) has had all of the stream comes [`close`](Self::close), until the
+/// disk is done. After an error of either comes [`clear`](Self::clear), until there is nothing to
+/// clear.
 #[derive(Debug)]
 pub struct Unpacker<'o, D: Disk> {
     unpacking: Unpacking<'o>,
