@@ -223,11 +223,19 @@ impl Background {
         std::mem::replace(&mut self.result, Ok(0))
     }
 
+    /// Waits for what is read ahead, or for a flush that was given up, as happens when the disk is
+    /// to be cleared: it says nothing about what is written from now on.
+    fn settle(&mut self) -> io::Result<()> {
+        if self.state != State::Idle {
+            self.wait()?;
+            self.state = State::Idle;
+        }
+        Ok(())
+    }
+
     /// Has the target stand where it was read or written up to, and not behind what was read ahead.
     fn forget_ahead(&mut self) -> io::Result<()> {
-        if self.state == State::Reading {
-            self.wait()?;
-        }
+        self.settle()?;
         let ahead = std::mem::replace(&mut self.ahead, 0..0).len();
         if ahead > 0 {
             self.seek.get_or_insert(SeekFrom::Current(-(ahead as i64)));
@@ -290,9 +298,7 @@ impl Read for Background {
     /// Then as much of what follows is read in the background.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.is_read = true;
-        if self.state == State::Reading {
-            self.wait()?;
-        }
+        self.settle()?;
         if self.ahead.is_empty() {
             self.begin_read(buffer.len(), State::Busy)?;
             self.wait()?;
@@ -526,5 +532,55 @@ mod tests {
         disk.write(&[0]).unwrap();
         disk.flush().unwrap();
         assert_eq!(writes.lock().unwrap().len(), 3);
+    }
+    /// One that notes what is done, and flushes when it is let.
+    struct Slow(Arc<Mutex<Vec<&'static str>>>, Receiver<()>);
+
+    impl ErrorType for Slow {
+        type Error = io::Error;
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push("write");
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            let _ = self.1.recv();
+            self.0.lock().unwrap().push("flush");
+            Ok(())
+        }
+    }
+
+    impl Seek for Slow {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    impl Disk for Slow {
+        fn capacity(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_flush_that_nobody_waits_for_is_not_that_of_what_is_written_next() {
+        for is_done in [false, true] {
+            let log = Arc::new(Mutex::new(Vec::new()));
+            let (let_flush, may_flush) = mpsc::channel();
+            let mut disk = Background::start(Slow(Arc::clone(&log), may_flush)).unwrap();
+            disk.write(&[1; 10]).unwrap();
+            assert!(!disk.poll_flush().unwrap());
+            let_flush.send(()).unwrap();
+            if is_done {
+                settle(&mut disk).unwrap();
+            }
+            disk.write(&[2; 10]).unwrap();
+            drop(let_flush);
+            disk.flush().unwrap();
+            assert_eq!(*log.lock().unwrap(), ["write", "flush", "write", "flush"]);
+        }
     }
 }

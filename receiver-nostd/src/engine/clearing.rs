@@ -44,6 +44,9 @@ impl<E> Clearing<E> {
             let error = self.error.take();
             return Some(error.map_or(Leftover::Cleared, Leftover::NotCleared));
         };
+        if self.next == 0 {
+            device.forget_errors();
+        }
         self.next += 1;
         let (zeros, check) = scratch.split_at_mut(scratch.len().min(WRITE_SIZE));
         // No longer than a write.
@@ -78,6 +81,13 @@ fn place(number: u64, capacity: u64) -> Option<Range<u64>> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use embedded_io::{ErrorKind, ErrorType, Seek, SeekFrom, Write};
+
     use super::*;
 
     #[test]
@@ -93,6 +103,77 @@ mod tests {
                 covered += place.end - place.start;
             }
             assert_eq!(covered, 2 * CLEARED_LEN.min(capacity), "{capacity}");
+        }
+    }
+
+    /// A disk that tells of errors later, as one does that writes in the background.
+    struct Late {
+        bytes: Vec<u8>,
+        position: usize,
+        errors: u32,
+    }
+
+    impl Late {
+        fn tell(&mut self) -> Result<(), ErrorKind> {
+            let is_due = self.errors > 0;
+            self.errors = self.errors.saturating_sub(1);
+            (!is_due).then_some(()).ok_or(ErrorKind::Other)
+        }
+    }
+
+    impl ErrorType for Late {
+        type Error = ErrorKind;
+    }
+
+    impl Write for Late {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+            self.tell()?;
+            self.bytes[self.position..][..bytes.len()].copy_from_slice(bytes);
+            self.position += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> Result<(), ErrorKind> {
+            self.tell()
+        }
+    }
+
+    impl Seek for Late {
+        fn seek(&mut self, to: SeekFrom) -> Result<u64, ErrorKind> {
+            let SeekFrom::Start(offset) = to else {
+                return Err(ErrorKind::Other);
+            };
+            self.position = offset as usize;
+            Ok(offset)
+        }
+    }
+
+    impl Disk for Late {
+        fn capacity(&self) -> Option<u64> {
+            Some(self.bytes.len() as u64)
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_before_keeps_nothing_from_being_cleared() {
+        let capacity = 3 << 20;
+        for errors in 0..=2 {
+            let mut device = Device::new(Late {
+                bytes: vec![7; capacity],
+                position: 0,
+                errors,
+            });
+            let mut clearing = Clearing::new();
+            let mut scratch = vec![0; WRITE_SIZE];
+            let leftover = loop {
+                let step = clearing.step(&mut device, capacity as u64, false, &mut scratch);
+                if let Some(leftover) = step {
+                    break leftover;
+                }
+            };
+            assert!(matches!(leftover, Leftover::Cleared), "{errors}");
+            let left = device.disk().bytes.iter().filter(|&&byte| byte == 7);
+            assert_eq!(left.count(), 1 << 20, "{errors}");
         }
     }
 }

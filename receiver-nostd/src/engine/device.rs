@@ -189,6 +189,13 @@ impl<D: Disk> Device<D> {
             .map_err(|source| Error::Flush { written, source })
     }
 
+    /// Has the disk tell what went wrong before, which nobody asks for any more, so that it is not
+    /// taken for what comes next.
+    pub(super) fn forget_errors(&mut self) {
+        // A write and a flush may have failed.
+        let _ = self.disk.flush().or_else(|_| self.disk.flush());
+    }
+
     /// Goes to `offset`, unless the disk is there already.
     fn seek(&mut self, offset: u64) -> Result<(), Error<D::Error>> {
         if self.position == Some(offset) {
