@@ -24,7 +24,7 @@ use crate::pack::{Packed, Settings, pack};
 use crate::progress::Progress;
 use crate::read::Input;
 use crate::source::Source;
-use crate::unpack::unpack;
+use crate::unpack::{is_same, unpack};
 use crate::used::Unused;
 use crate::verify::verify;
 
@@ -382,7 +382,12 @@ impl Unpack {
         if let Some(progress) = progress {
             progress.end();
         }
-        say(&format!(
+        // What is told on stdout must not get into the image.
+        let tell = match is_same(Path::new("/dev/stdout"), &self.target) {
+            true => say_aside,
+            false => say,
+        };
+        tell(&format!(
             "{}: {} bytes of {}, {}; signed: {}",
             self.target.display(),
             done.size,
@@ -395,7 +400,7 @@ impl Unpack {
         ));
         match done.table {
             TableState::None | TableState::Fits | TableState::Kept(None) => {}
-            TableState::Moved => say("its GPT was made right for the disk"),
+            TableState::Moved => tell("its GPT was made right for the disk"),
             TableState::Kept(Some(odd)) => {
                 let text = format!("the image's partition table was left as it was sent: {odd}");
                 warn(&text, &JournalSettings::default());
@@ -422,4 +427,9 @@ impl Keygen {
 /// Prints a line; whoever has closed stdout does not want it.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The same on stderr.
+fn say_aside(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -3,9 +3,9 @@
 //! The stream comes from a file or a pipe, so that what another program has received can be proved
 //! and written too.
 
-use std::fs::Metadata;
+use std::fs::{FileType, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use ironcast_hosted::{Durability, Incomplete, Target};
@@ -44,7 +44,11 @@ pub fn unpack<R: Read>(
     settings: &CastSettings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Unpacked, Error> {
-    if is_same(name, path) {
+    let source = match name.as_os_str() == "-" {
+        true => Path::new("/dev/stdin"),
+        false => name,
+    };
+    if is_same(source, path) && is_kept(path) {
         let text = "the image is read from it";
         return Err(Error::file("write", path)(io::Error::other(text)));
     }
@@ -119,8 +123,16 @@ fn write<R: Read>(
     })
 }
 
+/// Whether what is written to `path` can be read from it again: a terminal is stdin and stdout.
+fn is_kept(path: &Path) -> bool {
+    let is_stream = |kind: FileType| kind.is_char_device() || kind.is_fifo() || kind.is_socket();
+    !path
+        .metadata()
+        .is_ok_and(|about| is_stream(about.file_type()))
+}
+
 /// Whether both paths lead to one file.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     let place = |about: Metadata| (about.dev(), about.ino());
     let (one, other) = (one.metadata().map(place), other.metadata().map(place));
     one.is_ok_and(|one| other.is_ok_and(|other| one == other))

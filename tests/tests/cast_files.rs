@@ -47,9 +47,13 @@ impl Folder {
     }
 
     fn run(&self, program: &Path, words: &str) -> Output {
+        self.command(program, words).output().unwrap()
+    }
+
+    fn command(&self, program: &Path, words: &str) -> Command {
         let mut command = Command::new(program);
         command.args(words.split(' ')).current_dir(self.0.path());
-        command.output().unwrap()
+        command
     }
 }
 
@@ -191,6 +195,27 @@ fn p2_an_image_that_has_expired_and_its_own_file_are_not_written() -> Result<(),
     }
     assert!(!folder.path("out").exists());
     assert!(fs::read(folder.path("image.cast")).unwrap() == before);
+    Ok(())
+}
+
+#[test]
+fn p2_stdin_and_stdout_may_be_what_is_named_too() -> Result<(), LabError> {
+    let folder = Folder::new()?;
+    let program = Program::receiver(Ours)?;
+    let (cast, out) = (folder.path("image.cast"), folder.path("out"));
+    let before = fs::read(&cast).unwrap();
+    let mut receiver = folder.command(program.path(), "unpack - image.cast");
+    let errors = bad(&receiver
+        .stdin(fs::File::open(&cast).unwrap())
+        .output()
+        .unwrap());
+    assert!(errors.contains("the image is read from it"), "{errors}");
+    assert!(fs::read(&cast).unwrap() == before);
+    let mut receiver = folder.command(program.path(), "unpack image.cast /dev/stdout");
+    receiver.stdout(fs::File::create(&out).unwrap());
+    assert!(receiver.output().unwrap().status.success());
+    let image = fs::read(folder.path("image.raw")).unwrap();
+    assert!(fs::read(out).unwrap() == image, "something else is in it");
     Ok(())
 }
 
