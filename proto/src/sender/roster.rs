@@ -236,6 +236,13 @@ impl Roster {
         now.since(first) >= ASKS_AGAIN
     }
 
+    /// Has everything that was heard so far have been heard `time` later, which is not after `now`.
+    pub(super) fn postpone(&mut self, now: Instant, time: Duration) {
+        for entry in &mut self.receivers {
+            entry.heard_at = now.min(entry.heard_at + time);
+        }
+    }
+
     /// How many came after the start, and left before they had answered anything.
     pub(super) fn passers_by(&self) -> u16 {
         let has_left = |index: &usize| {

@@ -5,7 +5,7 @@
 //! it (docs/protocol.md, "Session").
 
 use crate::bits::BitSet;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// What of a slice is to be sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +279,17 @@ impl Slice {
     pub(super) fn asked(&mut self, at: Instant, deadline: Instant) {
         self.asked_at.get_or_insert(at);
         self.phase = Phase::Asked { at, deadline };
+    }
+
+    /// Has everything that is waited for have begun `time` later.
+    pub(super) fn postpone(&mut self, time: Duration) {
+        let since = [&mut self.asked_at, &mut self.waited_since];
+        for instant in since.into_iter().flatten() {
+            *instant = *instant + time;
+        }
+        if let Phase::Asked { at, deadline } = &mut self.phase {
+            (*at, *deadline) = (*at + time, *deadline + time);
+        }
     }
 
     /// Begins the whole slice anew: its end was perhaps not heard.

@@ -26,6 +26,10 @@ use crate::wire::{Data, Fec, Hello, Message, ReqAck};
 /// Most slices in flight, as stock receivers have room for.
 const IN_FLIGHT: usize = 2;
 
+/// How late the sender may be with a request before it counts as having stood still. Chosen: more
+/// than what a busy machine is late.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Slices of fewer blocks are not followed before all receivers have answered: such a slice can be
 /// lost as a whole, request and all. Chosen.
 const SHORT_SLICE: u16 = 16;
@@ -365,6 +369,20 @@ impl Transfer {
         }
     }
 
+    /// Has the time not count in which the sender itself did nothing, though it had to: it was
+    /// stopped, or the whole machine was. Answers may have come meanwhile, and are taken only now.
+    fn excuse_pause(&mut self, now: Instant, roster: &mut Roster) {
+        let front = self.slices.front_mut().filter(|_| !self.asynchronous);
+        let Some(front) = front else {
+            return;
+        };
+        let late = front.deadline().map(|deadline| now.since(deadline));
+        if let Some(late) = late.filter(|&late| late > PAUSE) {
+            front.postpone(late);
+            roster.postpone(now, late);
+        }
+    }
+
     /// Takes OK or RETRANSMIT from a receiver that takes part.
     pub(super) fn answer(
         &mut self,
@@ -374,6 +392,7 @@ impl Transfer {
         roster: &mut Roster,
         stats: &mut Stats,
     ) {
+        self.excuse_pause(now, roster);
         let answer = match message {
             Message::Ok(ok) => find(&mut self.slices, ok.slice).map(|slice| {
                 if slice.is_end() {
@@ -397,6 +416,7 @@ impl Transfer {
 
     /// Repeats what was not answered in time, and drops those who never answer.
     pub(super) fn handle_timeout(&mut self, now: Instant, roster: &mut Roster) {
+        self.excuse_pause(now, roster);
         let Some(front) = self.slices.front_mut() else {
             return;
         };

@@ -101,6 +101,26 @@ fn p3_one_that_is_late_again_and_again_is_dropped() {
 }
 
 #[test]
+fn p3_nobody_is_dropped_for_the_time_that_the_sender_stood_still() {
+    for moment in 1..=10 {
+        let mut scenario = Scenario::new(21, 3, 20_000_000);
+        scenario.sender.stall_limit = Some(Duration::from_secs(30));
+        let mut world = scenario.build();
+        world.run_to_start();
+        // 24 s in all, for which the others wait.
+        world.hosts[0].write_time = Duration::from_millis(5);
+        world.run_until(world.now + Duration::from_millis(1_500 * moment));
+        // What has been sent arrives all the same, and is taken afterwards.
+        world.now = world.now + Duration::from_secs(50);
+        world.run();
+        let is_good = |standing| matches!(standing, Standing::Connected | Standing::Completed);
+        let mut told = world.standings.iter();
+        assert!(told.all(|&(_, standing)| is_good(standing)), "{moment}");
+        world.assert_all_equal();
+    }
+}
+
+#[test]
 fn p3_one_that_is_alive_and_gets_no_further_is_dropped() {
     let mut scenario = Scenario::new(20, 3, 3_000_000);
     scenario.receiver.capacity = 1 << 20;
