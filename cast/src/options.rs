@@ -94,6 +94,13 @@ pub struct CastSettings {
 }
 
 impl CastSettings {
+    /// Has nothing read back.
+    #[must_use]
+    pub fn unproved(mut self) -> Self {
+        self.options.no_verify = true;
+        self
+    }
+
     /// The same for the engine.
     #[must_use]
     pub fn for_engine(&self) -> engine::CastOptions<'_> {

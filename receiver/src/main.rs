@@ -43,7 +43,7 @@ fn run(options: &Options) -> Result<ExitStatus, Box<dyn Error>> {
     for warning in options.display.warnings() {
         warn(&warning, &options.display.journal());
     }
-    let settings = options.settings(options.cast.settings()?)?;
+    let settings = options.settings(options.cast_settings()?)?;
     let mut journal = Journal::open(options.display.journal())?;
     let (file, command) = (options.file.as_deref(), options.pipe.clone());
     let target = Target::open(file, command, options.durability())?;

@@ -208,6 +208,19 @@ impl Options {
         })
     }
 
+    /// What is asked of cast streams. What is still in the system's memory is not read back: that
+    /// would prove nothing about the disk.
+    ///
+    /// # Errors
+    /// [`ironcast_cast::Error`] for a file that should have a key and has none.
+    pub fn cast_settings(&self) -> Result<CastSettings, ironcast_cast::Error> {
+        let settings = self.cast.settings()?;
+        Ok(match self.durability() {
+            Durability::Never => settings.unproved(),
+            Durability::AtEnd | Durability::EachWrite => settings,
+        })
+    }
+
     /// What is done with streams that are not the plain bytes of a disk. What goes to stdout or to
     /// a command may be unpacked there.
     #[must_use]
@@ -305,6 +318,16 @@ mod tests {
         assert_eq!(config.start_timeout, None);
         assert_eq!(config.finish_timeout, Config::default().finish_timeout);
         assert!(parsed("--receive-timeout 0.5").is_err());
+    }
+
+    #[test]
+    fn what_is_in_memory_only_is_not_read_back() {
+        let is_read_back = |line| {
+            let settings = parsed(line).unwrap().cast_settings().unwrap();
+            settings.for_engine().disk.unwrap().verify
+        };
+        assert!(is_read_back("--sync") && is_read_back("-f disk"));
+        assert!(!is_read_back("--nosync") && !is_read_back("--no-verify"));
     }
 
     #[test]
