@@ -38,6 +38,8 @@ pub struct Background {
     result: io::Result<u64>,
     /// What went wrong with a write or a flush, until somebody has been told.
     failure: Option<io::Error>,
+    /// Whether that was a flush, so that only whoever asks for it is told.
+    is_of_flush: bool,
     /// Bytes of the write that failed, and of those behind it, which were not made.
     unwritten: u64,
     /// Memory for writes.
@@ -101,6 +103,7 @@ impl Background {
             state: State::Idle,
             result: Ok(0),
             failure: None,
+            is_of_flush: false,
             unwritten: 0,
             spare: Vec::new(),
             buffer: Vec::new(),
@@ -156,6 +159,7 @@ impl Background {
         if let Err(error) = done.result {
             self.unwritten = len + self.writes.iter().sum::<u64>();
             self.failure = Some(error);
+            self.is_of_flush = false;
         }
     }
 
@@ -170,8 +174,12 @@ impl Background {
             }
             (State::Flushing, Ok(_)) => self.state = State::Flushed,
             (State::Flushing, Err(error)) => {
-                self.unwritten = 0;
-                self.failure = Some(error);
+                // A write that failed before says more.
+                if self.failure.is_none() {
+                    self.unwritten = 0;
+                    self.failure = Some(error);
+                    self.is_of_flush = true;
+                }
                 self.state = State::Idle;
             }
             (_, result) => {
@@ -186,6 +194,7 @@ impl Background {
     fn tell_failure(&mut self) -> io::Result<()> {
         match self.failure.take() {
             Some(error) => {
+                self.is_of_flush = false;
                 if self.state == State::Flushed {
                     self.state = State::Idle;
                 }
@@ -201,7 +210,7 @@ impl Background {
         loop {
             match self.done.try_recv() {
                 Ok(done) => self.take(done),
-                Err(TryRecvError::Empty) => return self.tell_failure(),
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(is_gone()),
             }
         }
@@ -361,6 +370,9 @@ impl Disk for Background {
 
     fn is_ready(&mut self) -> io::Result<bool> {
         self.poll()?;
+        if !self.is_of_flush {
+            self.tell_failure()?;
+        }
         let depth = if self.is_read { 1 } else { DEPTH };
         let is_free = matches!(self.state, State::Idle | State::Flushed);
         Ok(is_free && self.writes.len() < depth)
@@ -372,6 +384,7 @@ impl Disk for Background {
 
     fn poll_flush(&mut self) -> io::Result<bool> {
         self.poll()?;
+        self.tell_failure()?;
         match self.state {
             State::Flushed => {
                 self.state = State::Idle;
@@ -483,8 +496,8 @@ mod tests {
         assert!(got.iter().all(|&byte| byte == 7));
     }
 
-    /// One that takes two writes, and after that none but of zeroes.
-    struct Failing(Arc<Mutex<Vec<Vec<u8>>>>);
+    /// One that takes two writes, and after that none but of zeroes; a flush may fail too.
+    struct Failing(Arc<Mutex<Vec<Vec<u8>>>>, bool);
 
     impl ErrorType for Failing {
         type Error = io::Error;
@@ -501,7 +514,10 @@ mod tests {
         }
 
         fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+            match self.1 {
+                true => Err(io::ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            }
         }
     }
 
@@ -520,7 +536,7 @@ mod tests {
     #[test]
     fn what_comes_after_an_error_is_not_written_before_somebody_knows_of_it() {
         let writes = Arc::new(Mutex::new(Vec::new()));
-        let mut disk = Background::start(Failing(Arc::clone(&writes))).unwrap();
+        let mut disk = Background::start(Failing(Arc::clone(&writes), false)).unwrap();
         for byte in 1..=5 {
             disk.write(&[byte; 10]).unwrap();
         }
@@ -563,6 +579,17 @@ mod tests {
         fn capacity(&self) -> Option<u64> {
             None
         }
+    }
+
+    #[test]
+    fn a_flush_that_fails_is_told_to_whoever_asks_for_it() {
+        let mut disk = Background::start(Failing(Arc::default(), true)).unwrap();
+        assert!(!disk.poll_flush().unwrap());
+        settle(&mut disk).unwrap();
+        assert!(disk.is_ready().unwrap());
+        let error = disk.poll_flush().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(!disk.poll_flush().unwrap());
     }
 
     #[test]
