@@ -20,8 +20,8 @@ const END_LIMIT: Duration = Duration::from_secs(3600);
 /// Chosen: disks of one kind are as far apart now and then.
 const BEHIND: Duration = Duration::from_millis(100);
 
-/// The part of a transfer's time that a receiver may hold the others up beside the limit. Chosen:
-/// disks that pause now and then do so for less of it.
+/// The part of a transfer's time that receivers may hold the others up beside the limit of each,
+/// together. Chosen: disks that pause now and then do so for less of it.
 const HELD_PART: u32 = 4;
 
 #[derive(Debug)]
@@ -51,8 +51,13 @@ impl Patience {
     /// Receiver `number` has a slice now: notes how long most of the others have waited for that,
     /// and drops it if that was too long in all.
     pub(super) fn hear(&self, now: Instant, number: u16, slice: &Slice, roster: &mut Roster) {
-        if !slice.is_end() && !slice.ready().contains(usize::from(number)) {
-            roster.hold_up(number, waiting(slice, now), self.held_limit(now));
+        if slice.is_end() || slice.ready().contains(usize::from(number)) {
+            return;
+        }
+        let waited = waiting(slice, now);
+        if !waited.is_zero() {
+            roster.hold_up(number, waited);
+            self.drop_holder(now, usize::from(number), Duration::ZERO, roster);
         }
     }
 
@@ -75,8 +80,11 @@ impl Patience {
         if limit.is_some_and(|limit| asked_at + limit <= now) {
             roster.drop_stalled(&awaited);
         }
-        if let (false, Some(limit)) = (slice.is_end(), self.held_limit(now)) {
-            roster.drop_holders(&awaited, waiting(slice, now), limit);
+        if !slice.is_end() {
+            let waiting = waiting(slice, now);
+            for number in awaited.iter() {
+                self.drop_holder(now, number, waiting, roster);
+            }
         }
         // At the end nobody else is held up, and who shows that it is alive may go on.
         let counts = !slice.is_end() || self.drop_after.is_none();
@@ -87,11 +95,13 @@ impl Patience {
         }
     }
 
-    /// How long a receiver may have held the others up by now.
-    fn held_limit(&self, now: Instant) -> Option<Duration> {
+    /// Drops a receiver that has held the others up for too long by now, `waiting` of it at present.
+    fn drop_holder(&self, now: Instant, number: usize, waiting: Duration, roster: &mut Roster) {
         let since = self.begun_at.map(|begun_at| now.since(begun_at));
-        let part = since.unwrap_or_default() / HELD_PART;
-        self.stall_limit.map(|limit| limit.saturating_add(part))
+        let rest = since.unwrap_or_default() / HELD_PART;
+        if let Some(limit) = self.stall_limit {
+            roster.drop_holder(number, waiting, limit, rest);
+        }
     }
 }
 

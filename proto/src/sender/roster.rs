@@ -286,26 +286,37 @@ impl Roster {
         }
     }
 
-    /// Notes that most of the others have waited for a receiver, and drops it if that was longer
-    /// than `limit` in all.
-    pub(super) fn hold_up(&mut self, number: u16, waited: Duration, limit: Option<Duration>) {
-        let Some(entry) = self.receivers.get_mut(usize::from(number)) else {
-            return;
-        };
-        entry.held_up = entry.held_up.saturating_add(waited);
-        if limit.is_some_and(|limit| entry.held_up > limit) {
-            self.set(number, Standing::Stalled);
+    /// Notes that most of the others have waited for a receiver.
+    pub(super) fn hold_up(&mut self, number: u16, waited: Duration) {
+        if let Some(entry) = self.receivers.get_mut(usize::from(number)) {
+            entry.held_up = entry.held_up.saturating_add(waited);
         }
     }
 
-    /// Drops those of `awaited` for whom the others have waited longer than `limit` in all, and
-    /// `waiting` of that right now.
-    pub(super) fn drop_holders(&mut self, awaited: &BitSet, waiting: Duration, limit: Duration) {
-        for index in awaited.iter() {
-            let entry = self.receivers.get(index);
-            if entry.is_some_and(|entry| entry.held_up.saturating_add(waiting) > limit) {
-                self.set(index as u16, Standing::Stalled);
-            }
+    /// Drops a receiver for which the others have waited longer than `limit` in all, and `waiting`
+    /// beside, if what they have waited for it and others beyond that limit is more than `rest`.
+    pub(super) fn drop_holder(
+        &mut self,
+        number: usize,
+        waiting: Duration,
+        limit: Duration,
+        rest: Duration,
+    ) {
+        let beyond = |held_up: Duration| held_up.saturating_sub(limit);
+        let of_all: Duration = self
+            .receivers
+            .iter()
+            .filter(|entry| entry.standing == Standing::Connected)
+            .map(|entry| beyond(entry.held_up))
+            .fold(Duration::ZERO, Duration::saturating_add);
+        let entry = self.receivers.get(number);
+        let Some(entry) = entry.filter(|entry| entry.standing == Standing::Connected) else {
+            return;
+        };
+        let own = beyond(entry.held_up.saturating_add(waiting));
+        let of_others = of_all.saturating_sub(beyond(entry.held_up));
+        if !own.is_zero() && own.saturating_add(of_others) > rest {
+            self.set(number as u16, Standing::Stalled);
         }
     }
 

@@ -121,6 +121,38 @@ fn p3_nobody_is_dropped_for_the_time_that_the_sender_stood_still() {
 }
 
 #[test]
+fn p3_several_that_are_late_by_turns_are_dropped() {
+    const LATE: usize = 4;
+    let mut scenario = Scenario::new(22, 9, 30_000_000);
+    scenario.sender.stall_limit = Some(Duration::from_secs(3));
+    let mut world = scenario.build();
+    world.run_to_start();
+    for turn in 0..200 {
+        // One write of it takes two seconds, or the next one too.
+        let host = turn % LATE;
+        world.hosts[host].write_time = Duration::from_secs(2);
+        world.run_until(world.now + Duration::from_secs(2));
+        world.hosts[host].write_time = Duration::ZERO;
+        if world.hosts[LATE].finished_at.is_some() {
+            break;
+        }
+    }
+    world.run();
+    for host in &world.hosts[LATE..] {
+        assert_eq!(host.disk, world.image());
+        let took = host.finished_at.unwrap() - world.started_at.unwrap();
+        // Of each what the limit allows, and a quarter.
+        assert!(took < Duration::from_secs(25), "{took:?}");
+    }
+    let is_late = |(host, standing): &(usize, Standing)| {
+        assert!(*standing != Standing::Stalled || *host < LATE);
+        *standing == Standing::Stalled
+    };
+    let late = world.standings.iter().filter(|one| is_late(one)).count();
+    assert!(late > 1, "{late}: {:?}", world.hosts[8].finished_at);
+}
+
+#[test]
 fn p3_one_that_is_alive_and_gets_no_further_is_dropped() {
     let mut scenario = Scenario::new(20, 3, 3_000_000);
     scenario.receiver.capacity = 1 << 20;

@@ -180,7 +180,7 @@ impl Refusal {
             Self::NotBuiltIn => "take a receiver that was built with a heap, or send a raw image",
             Self::Wrapped => "send the cast file as it is",
             Self::Name { .. } | Self::Version { .. } => {
-                "look at what the sender was given, or change image= and image-min-version="
+                "look at what the sender was given, or ask for another image or version"
             }
             Self::Expired { .. } => {
                 "send a newer image; if this one is new, set this machine's clock"
