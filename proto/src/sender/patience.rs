@@ -95,7 +95,7 @@ impl Patience {
         }
     }
 
-    /// Drops a receiver that has held the others up for too long by now, `waiting` of it at present.
+    /// Drops a receiver that has held the others up for too long by now, `waiting` of it right now.
     fn drop_holder(&self, now: Instant, number: usize, waiting: Duration, roster: &mut Roster) {
         let since = self.begun_at.map(|begun_at| now.since(begun_at));
         let rest = since.unwrap_or_default() / HELD_PART;
