@@ -549,6 +549,7 @@ mod tests {
         disk.flush().unwrap();
         assert_eq!(writes.lock().unwrap().len(), 3);
     }
+
     /// One that notes what is done, and flushes when it is let.
     struct Slow(Arc<Mutex<Vec<&'static str>>>, Receiver<()>);
 
