@@ -17,7 +17,7 @@ use ironcast_receiver_nostd::engine::TableState;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::inspect;
-use crate::keys::{SecretKey, read_public_key, write_key_pair};
+use crate::keys::{SecretKey, read_public_keys, write_key_pair};
 use crate::layout::Layout;
 use crate::options::CastOptions;
 use crate::pack::{Packed, Settings, pack};
@@ -303,13 +303,6 @@ fn unused(source: &Source, layout: &Layout, scratch: &Path) -> Result<Unused, Er
 }
 
 impl Cast {
-    fn keys(&self) -> Result<Vec<PublicKey>, Error> {
-        self.trust
-            .iter()
-            .map(|path| read_public_key(path))
-            .collect()
-    }
-
     /// Reads it up to its manifest.
     fn open<'k>(&self, keys: &'k [PublicKey]) -> Result<Input<'k, Box<dyn Read>>, Error> {
         Input::open(open(&self.file)?, &self.file, keys)
@@ -326,7 +319,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
 
 impl Inspect {
     fn run(&self) -> Result<ExitStatus, Error> {
-        let keys = self.cast.keys()?;
+        let keys = read_public_keys(&self.cast.trust)?;
         let input = self.cast.open(&keys)?;
         let (manifest, signed) = input.manifest()?;
         match self.json {
@@ -339,7 +332,7 @@ impl Inspect {
 
 impl Verify {
     fn run(&self) -> Result<ExitStatus, Error> {
-        let keys = self.cast.keys()?;
+        let keys = read_public_keys(&self.cast.trust)?;
         let input = self.cast.open(&keys)?;
         let (manifest, signed) = input.manifest()?;
         let words = inspect::signature(signed);

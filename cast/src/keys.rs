@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ed25519_dalek::Signer as _;
 use ironcast_proto::cast::{KeyNumber, PublicKey, Signature};
@@ -152,6 +152,11 @@ pub fn read_public_key(path: &Path) -> Result<PublicKey, Error> {
         .and_then(minisign::PublicKeyBox::into_public_key);
     let key = key.map_err(|_| Error::PublicKey(path.to_owned()))?;
     PublicKey::from_bytes(&key.to_bytes()).ok_or_else(|| Error::PublicKey(path.to_owned()))
+}
+
+/// The keys in these files, in their order.
+pub(crate) fn read_public_keys(paths: &[PathBuf]) -> Result<Vec<PublicKey>, Error> {
+    paths.iter().map(|path| read_public_key(path)).collect()
 }
 
 #[cfg(test)]

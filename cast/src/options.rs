@@ -8,7 +8,7 @@ use ironcast_proto::cast::PublicKey;
 use ironcast_receiver_nostd::engine::{self, DiskOptions, Wanted};
 
 use crate::error::Error;
-use crate::keys::read_public_key;
+use crate::keys::read_public_keys;
 
 /// Options about cast streams.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -74,14 +74,9 @@ impl CastOptions {
     /// # Errors
     /// [`Error`] for a file that has none.
     pub fn settings(&self) -> Result<CastSettings, Error> {
-        let keys: Result<_, _> = self
-            .trust
-            .iter()
-            .map(|path| read_public_key(path))
-            .collect();
         Ok(CastSettings {
             options: self.clone(),
-            trusted: keys?,
+            trusted: read_public_keys(&self.trust)?,
         })
     }
 }

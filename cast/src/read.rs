@@ -44,12 +44,6 @@ impl<'k, R: Read> Input<'k, R> {
         Ok(input)
     }
 
-    /// Its name in messages.
-    #[must_use]
-    pub fn name(&self) -> &Path {
-        &self.name
-    }
-
     /// What the image is, and who has signed it.
     ///
     /// # Errors
