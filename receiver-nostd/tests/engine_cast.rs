@@ -7,30 +7,13 @@ mod lab;
 use ironcast_proto::cast::{Kind, PublicKey, Signed};
 use ironcast_receiver_nostd::cast;
 use ironcast_receiver_nostd::engine::{
-    CastOptions, Decompress, DiskOptions, Error, Format, Gpt, Holes, Leftover, Refusal, Report,
-    TableState, WRITE_SIZE, Wanted, Zeroes,
+    CastOptions, Decompress, DiskOptions, Error, Format, Gpt, Holes, Leftover, Refusal, TableState,
+    WRITE_SIZE, Wanted, Zeroes,
 };
-use lab::cast::cast_to;
+use lab::cast::{cast_to, fail_to, send_to};
 use lab::gpt::{Layout, judge};
-use lab::stream::{CHUNK, OLD, Stream, data, entry, lz4, public, stored};
-use lab::{DiskError, Fault, Machine, Random, Setup, TestDisk, image};
-
-const ALL: &[Kind] = &[
-    Kind::Plain,
-    Kind::Hole,
-    Kind::Zstd,
-    Kind::Zero,
-    Kind::Lz4,
-    Kind::Plain,
-    Kind::Zero,
-    Kind::Zstd,
-];
-
-fn disk(len: usize) -> TestDisk {
-    TestDisk::with_capacity(len as u64)
-        .with_sectors_of(512)
-        .holding(vec![OLD; len])
-}
+use lab::stream::{ALL, CHUNK, OLD, Stream, data, entry, lz4, old_disk, public, stored};
+use lab::{Fault, Random, Setup, TestDisk, image};
 
 fn options(cast: CastOptions<'static>) -> Setup {
     Setup {
@@ -48,33 +31,14 @@ fn trusting(seeds: &[u8]) -> Wanted<'static> {
     }
 }
 
-fn good(bytes: &[u8], setup: &Setup, disk: &TestDisk) -> Report {
-    let network = cast_to(bytes, setup, disk);
-    let outcome = network.machines[0].outcome.expect("the run has ended");
-    outcome.expect("it ends well")
-}
-
-fn bad(bytes: &[u8], setup: &Setup, disk: &TestDisk) -> (Error<DiskError>, Leftover<()>) {
-    let network = cast_to(bytes, setup, disk);
-    let machine: &Machine = &network.machines[0];
-    let outcome = machine.outcome.expect("the run has ended");
-    let leftover = match machine.engine.leftover().expect("it is known") {
-        Leftover::Untouched => Leftover::Untouched,
-        Leftover::Part => Leftover::Part,
-        Leftover::Cleared => Leftover::Cleared,
-        Leftover::NotCleared(_) => Leftover::NotCleared(()),
-    };
-    (outcome.expect_err("it fails"), leftover)
-}
-
 #[test]
 fn p1_the_disk_gets_the_image_and_what_was_in_its_holes_stays() {
     for kinds in [ALL, &ALL[..1], &[Kind::Zstd], &[Kind::Zero, Kind::Hole]] {
         let (stream, bytes) = Stream::new(kinds);
         let len = bytes.len() + 3 * 512;
-        let disk = disk(len);
+        let disk = old_disk(len);
         let sent = stream.bytes(&[1]);
-        let report = good(&sent, &options(CastOptions::default()), &disk);
+        let report = send_to(&sent, &options(CastOptions::default()), &disk);
         assert!(disk.bytes()[..bytes.len()] == bytes, "{kinds:?}");
         assert!(disk.bytes()[bytes.len()..].iter().all(|&byte| byte == OLD));
         assert!(report.verified && report.is_whole());
@@ -96,7 +60,7 @@ fn the_image_says_who_it_is_and_who_has_signed_it() {
             wanted,
             ..CastOptions::default()
         };
-        let network = cast_to(&sent, &options(cast), &disk(1 << 20));
+        let network = cast_to(&sent, &options(cast), &old_disk(1 << 20));
         let (manifest, found) = network.machines[0].engine.image().expect("it was accepted");
         assert_eq!(manifest.name, "image");
         let expected = signed.map_or(Signed::Unchecked { signatures: 2 }, Signed::By);
@@ -123,16 +87,16 @@ fn p2_what_is_not_wanted_leaves_the_disk_as_it_was() {
         ..Wanted::default()
     };
     let sent = stream.bytes(&[1]);
-    let small = disk(len - 512);
+    let small = old_disk(len - 512);
     let coarse = TestDisk::with_capacity(8 << 20).with_sectors_of(4096);
     let cases: [(&[u8], Wanted<'static>, TestDisk); 9] = [
-        (&sent, name, disk(len)),
-        (&sent, trusting(&[2]), disk(len)),
-        (&stream.bytes(&[]), trusting(&[1]), disk(len)),
-        (&raw, trusting(&[1]), disk(len)),
-        (&raw, name, disk(len)),
-        (&expiring(0, 999_999), now, disk(len)),
-        (&expiring(0, 1_000_001), Wanted::default(), disk(len)),
+        (&sent, name, old_disk(len)),
+        (&sent, trusting(&[2]), old_disk(len)),
+        (&stream.bytes(&[]), trusting(&[1]), old_disk(len)),
+        (&raw, trusting(&[1]), old_disk(len)),
+        (&raw, name, old_disk(len)),
+        (&expiring(0, 999_999), now, old_disk(len)),
+        (&expiring(0, 1_000_001), Wanted::default(), old_disk(len)),
         (&sent, Wanted::default(), small),
         (&sent, Wanted::default(), coarse),
     ];
@@ -142,7 +106,7 @@ fn p2_what_is_not_wanted_leaves_the_disk_as_it_was() {
             ..CastOptions::default()
         };
         let before = disk.bytes();
-        let (error, leftover) = bad(sent, &options(cast), &disk);
+        let (error, leftover) = fail_to(sent, &options(cast), &disk);
         let is_told = matches!(error, Error::Refused(_) | Error::Cast(_));
         assert!(is_told, "case {number}: {error}");
         assert_eq!(leftover, Leftover::Untouched, "case {number}");
@@ -157,7 +121,7 @@ fn p2_what_is_not_wanted_leaves_the_disk_as_it_was() {
         decompress: Decompress::None,
         ..options(cast)
     };
-    let (error, _) = bad(&sent, &setup, &disk(len));
+    let (error, _) = fail_to(&sent, &setup, &old_disk(len));
     let refusal = Refusal::Anonymous { signed: true };
     assert_eq!(error, Error::Refused(refusal));
 }
@@ -170,22 +134,22 @@ fn holes_can_be_zeroed_and_zeroes_left_out_of_a_blank_disk() {
         holes: Holes::Zero,
         ..CastOptions::default()
     };
-    let used = disk(bytes.len());
+    let used = old_disk(bytes.len());
     // The hash of a hole that becomes zeroes is not in the table.
-    assert!(good(&sent, &options(zeroed), &used).verified);
+    assert!(send_to(&sent, &options(zeroed), &used).verified);
     bytes[CHUNK..2 * CHUNK].fill(0);
     assert!(used.bytes() == bytes);
     let skipped = CastOptions {
         zero: Zeroes::Skip,
         ..zeroed
     };
-    let blank = disk(bytes.len()).holding(vec![0; bytes.len()]);
-    good(&sent, &options(skipped), &blank);
+    let blank = old_disk(bytes.len()).holding(vec![0; bytes.len()]);
+    send_to(&sent, &options(skipped), &blank);
     assert!(blank.bytes() == bytes);
     let mut wrote = blank.writes().into_iter();
     assert!(wrote.all(|write| write.offset != 3 * CHUNK as u64));
     // One that was not blank is found out.
-    let (error, leftover) = bad(&sent, &options(skipped), &disk(bytes.len()));
+    let (error, leftover) = fail_to(&sent, &options(skipped), &old_disk(bytes.len()));
     let Error::Chunks(found) = error else {
         panic!("{error}");
     };
@@ -204,8 +168,8 @@ fn what_a_disk_has_already_is_not_written_again() {
     let mut old = bytes.clone();
     old[2 * CHUNK + 7] ^= 1;
     old[6 * CHUNK + CHUNK / 2] ^= 1;
-    let used = disk(bytes.len()).holding(old);
-    assert!(good(&sent, &options(delta), &used).verified);
+    let used = old_disk(bytes.len()).holding(old);
+    assert!(send_to(&sent, &options(delta), &used).verified);
     assert!(used.bytes() == bytes);
     let mut chunks: Vec<u64> = used
         .writes()
@@ -222,16 +186,16 @@ fn p1_bad_chunks_of_the_disk_are_named() {
     let (stream, bytes) = Stream::new(ALL);
     let sent = stream.bytes(&[]);
     for (wrong, chunk) in [(9000, 0), (2 * CHUNK, 2), (3 * CHUNK + 5, 3)] {
-        let disk = disk(bytes.len()).failing(Fault::Flip(wrong as u64));
-        let (error, _) = bad(&sent, &options(CastOptions::default()), &disk);
+        let disk = old_disk(bytes.len()).failing(Fault::Flip(wrong as u64));
+        let (error, _) = fail_to(&sent, &options(CastOptions::default()), &disk);
         let Error::Chunks(found) = error else {
             panic!("{error}");
         };
         assert_eq!(found.named(), [chunk], "byte {wrong}");
     }
     // Nobody has to know what is in a hole.
-    let disk = disk(bytes.len()).failing(Fault::Flip(CHUNK as u64 + 5));
-    good(&sent, &options(CastOptions::default()), &disk);
+    let disk = old_disk(bytes.len()).failing(Fault::Flip(CHUNK as u64 + 5));
+    send_to(&sent, &options(CastOptions::default()), &disk);
 }
 
 #[test]
@@ -244,7 +208,7 @@ fn p1_a_chunk_that_is_not_what_the_table_says_is_never_written() {
         let mut stream = stream.clone();
         let place = stream.stored[number].len() / 2;
         stream.stored[number][place] ^= 1;
-        let disk = disk(bytes.len());
+        let disk = old_disk(bytes.len());
         let setup = Setup {
             options: DiskOptions {
                 on_failure: ironcast_receiver_nostd::engine::OnFailure::Keep,
@@ -252,7 +216,7 @@ fn p1_a_chunk_that_is_not_what_the_table_says_is_never_written() {
             },
             ..options(CastOptions::default())
         };
-        let (error, _) = bad(&stream.bytes(&[]), &setup, &disk);
+        let (error, _) = fail_to(&stream.bytes(&[]), &setup, &disk);
         let is_told = match error {
             Error::Cast(
                 cast::Error::Hash { chunk }
@@ -271,7 +235,14 @@ fn p1_a_chunk_that_is_not_what_the_table_says_is_never_written() {
 fn a_stream_has_to_end_where_its_image_does() {
     let (stream, bytes) = Stream::new(ALL);
     let sent = stream.bytes(&[]);
-    let failed = |sent: &[u8]| bad(sent, &options(CastOptions::default()), &disk(bytes.len())).0;
+    let failed = |sent: &[u8]| {
+        fail_to(
+            sent,
+            &options(CastOptions::default()),
+            &old_disk(bytes.len()),
+        )
+        .0
+    };
     let cut = Error::Cast(cast::Error::Cut { chunk: Some(7) });
     assert_eq!(failed(&sent[..sent.len() - 1]), cut);
     let early = Error::Cast(cast::Error::Cut { chunk: None });
@@ -296,7 +267,7 @@ fn p1_no_flipped_bit_is_a_success() {
         let len = if front > 0 { front } else { sent.len() as u64 };
         let place = (random.next() % len) as usize;
         spoilt[place] ^= 1 << (random.next() % 8);
-        let (error, _) = bad(&spoilt, &options(cast), &disk(bytes.len()));
+        let (error, _) = fail_to(&spoilt, &options(cast), &old_disk(bytes.len()));
         let is_told = matches!(error, Error::Refused(_) | Error::Cast(_));
         assert!(is_told, "byte {place}: {error}");
     }
@@ -330,9 +301,9 @@ fn p1_an_image_whose_end_is_free_fits_on_a_smaller_disk_too() {
         image.len() - 100 * 512,
         image.len() + 512 * 7,
     ] {
-        let disk = disk(len);
+        let disk = old_disk(len);
         let sent = plain(&image, image.len() - 100 * 512).bytes(&[]);
-        let report = good(&sent, &options(CastOptions::default()), &disk);
+        let report = send_to(&sent, &options(CastOptions::default()), &disk);
         assert!(report.verified);
         assert_eq!(report.table, TableState::Moved);
         judge(&disk.bytes(), 512).expect("both tables are right");
@@ -345,14 +316,14 @@ fn p1_an_image_whose_end_is_free_fits_on_a_smaller_disk_too() {
         ..options(CastOptions::default())
     };
     let sent = plain(&image, image.len() - 512).bytes(&[]);
-    let (error, leftover) = bad(&sent, &kept, &disk(image.len() - 512));
+    let (error, leftover) = fail_to(&sent, &kept, &old_disk(image.len() - 512));
     assert_eq!((error, leftover), (Error::Table(None), Leftover::Untouched));
     // A manifest that promises too much is found out: when the table is looked at, at the latest.
     let least = WRITE_SIZE;
     let mut blank = image.clone();
     blank[least..].fill(0);
     let sent = plain(&blank, least).bytes(&[]);
-    let (error, leftover) = bad(&sent, &options(CastOptions::default()), &disk(least));
+    let (error, leftover) = fail_to(&sent, &options(CastOptions::default()), &old_disk(least));
     assert!(matches!(error, Error::Table(Some(_))), "{error}");
     assert_eq!(leftover, Leftover::Cleared);
 }
@@ -378,13 +349,13 @@ fn p1_what_a_smaller_disk_would_lack_is_a_failure() {
     ] {
         let sent = plain(&image, least).bytes(&[]);
         let capacity = least as u64;
-        let (error, _) = bad(&sent, &options(CastOptions::default()), &disk(least));
+        let (error, _) = fail_to(&sent, &options(CastOptions::default()), &old_disk(least));
         assert_eq!(error, Error::Full { capacity });
         // Zeroes are not missed.
         let mut blank = image;
         blank[least..].fill(0);
-        let disk = disk(least);
-        good(
+        let disk = old_disk(least);
+        send_to(
             &plain(&blank, least).bytes(&[]),
             &options(CastOptions::default()),
             &disk,
@@ -405,8 +376,8 @@ fn what_can_not_be_read_before_is_written() {
         Fault::Pending(place),
         Fault::Pending(bytes.len() as u64 - 1),
     ] {
-        let used = disk(bytes.len()).holding(bytes.clone()).failing(fault);
-        assert!(good(&stream.bytes(&[]), &options(delta), &used).verified);
+        let used = old_disk(bytes.len()).holding(bytes.clone()).failing(fault);
+        assert!(send_to(&stream.bytes(&[]), &options(delta), &used).verified);
         assert!(used.bytes() == bytes);
     }
 }
@@ -416,8 +387,8 @@ fn p2_a_cast_stream_that_was_compressed_is_no_image() {
     for kinds in [&[Kind::Plain][..], ALL] {
         let (stream, bytes) = Stream::new(kinds);
         let sent = lz4(&stream.bytes(&[1]));
-        let disk = disk(2 * bytes.len() + 4096);
-        let (error, leftover) = bad(&sent, &options(CastOptions::default()), &disk);
+        let disk = old_disk(2 * bytes.len() + 4096);
+        let (error, leftover) = fail_to(&sent, &options(CastOptions::default()), &disk);
         assert_eq!(error, Error::Refused(Refusal::Wrapped));
         assert_eq!(leftover, Leftover::Untouched);
         assert!(disk.writes().is_empty());
@@ -437,11 +408,11 @@ fn p1_wherever_a_stream_is_cut_it_is_a_failure() {
     let mut cuts: Vec<usize> = (9..front).step_by(7).collect();
     cuts.extend(ends.flat_map(|end| [end - 1, end, end + 1]));
     for cut in cuts {
-        let disk = disk(bytes.len());
+        let disk = old_disk(bytes.len());
         if cut >= sent.len() {
             continue;
         }
-        let (error, leftover) = bad(&sent[..cut], &options(CastOptions::default()), &disk);
+        let (error, leftover) = fail_to(&sent[..cut], &options(CastOptions::default()), &disk);
         assert!(matches!(error, Error::Cast(_)), "{cut}: {error}");
         let whole_first = front + stream.stored[0].len();
         let is_written = leftover != Leftover::Untouched;

@@ -8,24 +8,10 @@ use ironcast_receiver_nostd::cast;
 use ironcast_receiver_nostd::engine::{
     CastOptions, Error, Holes, Leftover, Refusal, TableState, Unpacker, Wanted,
 };
+use lab::cast::Failed;
 use lab::gpt::{Layout, judge};
-use lab::stream::{OLD, Stream, entry};
+use lab::stream::{ALL, OLD, Stream, entry, old_disk};
 use lab::{DiskError, Fault, TestDisk};
-
-const ALL: &[Kind] = &[
-    Kind::Plain,
-    Kind::Hole,
-    Kind::Zstd,
-    Kind::Zero,
-    Kind::Lz4,
-    Kind::Zero,
-];
-
-fn disk(len: usize) -> TestDisk {
-    TestDisk::with_capacity(len as u64)
-        .with_sectors_of(512)
-        .holding(vec![OLD; len])
-}
 
 /// Unpacks a stream that comes in pieces of so many bytes; what became of the disk with the error.
 fn unpack(
@@ -33,7 +19,7 @@ fn unpack(
     piece: usize,
     options: CastOptions<'_>,
     disk: &TestDisk,
-) -> Result<TableState, (Error<DiskError>, Leftover<()>)> {
+) -> Result<TableState, Box<Failed>> {
     let mut unpacker = Unpacker::new(options, disk.clone()).expect("there is memory");
     match unpack_to(sent, piece, &mut unpacker) {
         Ok(()) => {
@@ -44,13 +30,10 @@ fn unpack(
         }
         Err(error) => {
             while unpacker.clear() {}
-            let leftover = match unpacker.leftover().expect("it is cleared") {
-                Leftover::Untouched => Leftover::Untouched,
-                Leftover::Part => Leftover::Part,
-                Leftover::Cleared => Leftover::Cleared,
-                Leftover::NotCleared(_) => Leftover::NotCleared(()),
-            };
-            Err((error, leftover))
+            Err(Box::new((
+                error,
+                *unpacker.leftover().expect("it is cleared"),
+            )))
         }
     }
 }
@@ -77,7 +60,7 @@ fn p1_the_disk_gets_the_image_in_whatever_pieces_it_comes() {
     let (stream, mut bytes) = Stream::new(ALL);
     let sent = stream.bytes(&[]);
     for piece in [1000, 65_536, sent.len()] {
-        let disk = disk(bytes.len() + 512);
+        let disk = old_disk(bytes.len() + 512);
         let table = unpack(&sent, piece, CastOptions::default(), &disk);
         assert_eq!(table.expect("it goes well"), TableState::None);
         assert!(disk.bytes()[..bytes.len()] == bytes, "{piece}");
@@ -87,7 +70,7 @@ fn p1_the_disk_gets_the_image_in_whatever_pieces_it_comes() {
         holes: Holes::Zero,
         ..CastOptions::default()
     };
-    let disk = disk(bytes.len());
+    let disk = old_disk(bytes.len());
     assert!(unpack(&sent, 1000, zeroed, &disk).is_ok());
     bytes[256 << 10..512 << 10].fill(0);
     assert!(disk.bytes() == bytes);
@@ -105,13 +88,13 @@ fn p2_what_is_not_wanted_leaves_the_disk_as_it_was() {
         wanted,
         ..CastOptions::default()
     };
-    let small = disk(bytes.len() - 512);
+    let small = old_disk(bytes.len() - 512);
     for (options, disk) in [
-        (options, disk(bytes.len())),
+        (options, old_disk(bytes.len())),
         (CastOptions::default(), small),
     ] {
         let before = disk.bytes();
-        let (error, leftover) = unpack(&sent, 1000, options, &disk).expect_err("it is refused");
+        let (error, leftover) = *unpack(&sent, 1000, options, &disk).expect_err("it is refused");
         let refusal = matches!(
             error,
             Error::Refused(Refusal::Name { .. } | Refusal::TooSmall { .. })
@@ -134,17 +117,17 @@ fn p1_a_stream_or_disk_that_is_not_right_leaves_no_disk_that_starts() {
     let last = spoilt.len() - 1;
     spoilt[last] ^= 1;
     for (name, sent, disk) in [
-        ("cut", cut, disk(len)),
-        ("more", &more[..], disk(len)),
-        ("spoilt", &spoilt[..], disk(len)),
+        ("cut", cut, old_disk(len)),
+        ("more", &more[..], old_disk(len)),
+        ("spoilt", &spoilt[..], old_disk(len)),
         (
             "bad disk",
             &sent[..],
-            disk(len).failing(Fault::Flip(1_100_000)),
+            old_disk(len).failing(Fault::Flip(1_100_000)),
         ),
     ] {
         let failed = unpack(sent, 10_000, CastOptions::default(), &disk);
-        let (error, leftover) = failed.expect_err("it fails");
+        let (error, leftover) = *failed.expect_err("it fails");
         match name {
             "bad disk" => assert!(matches!(error, Error::Chunks(_)), "{error}"),
             _ => assert!(matches!(error, Error::Cast(_)), "{name}: {error}"),
@@ -155,7 +138,8 @@ fn p1_a_stream_or_disk_that_is_not_right_leaves_no_disk_that_starts() {
             "{name}"
         );
     }
-    let (error, leftover) = unpack(&[], 1, CastOptions::default(), &disk(len)).expect_err("empty");
+    let failed = unpack(&[], 1, CastOptions::default(), &old_disk(len));
+    let (error, leftover) = *failed.expect_err("empty");
     assert_eq!(error, Error::Cast(cast::Error::Cut { chunk: None }));
     assert_eq!(leftover, Leftover::Untouched);
 }
@@ -172,7 +156,7 @@ fn p8_a_gpt_is_made_right_for_a_disk_of_another_size() {
     stream.manifest.least_disk = image.len() as u64;
     let sent = stream.bytes(&[]);
     for (more, expected) in [(0, TableState::Fits), (4096, TableState::Moved)] {
-        let disk = disk(image.len() + more);
+        let disk = old_disk(image.len() + more);
         let table = unpack(&sent, 65_536, CastOptions::default(), &disk);
         assert_eq!(table.expect("it goes well"), expected);
         judge(&disk.bytes(), 512).expect("both tables are right");

@@ -11,14 +11,24 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Sends to one machine, which ends well.
 pub fn send(image: &[u8], options: DiskOptions, disk: &TestDisk) -> Report {
-    let network = cast(image, options, disk);
+    send_to(image, &with(options), disk)
+}
+
+/// Sends to one machine that is made so, which ends well.
+pub fn send_to(image: &[u8], setup: &Setup, disk: &TestDisk) -> Report {
+    let network = cast_to(image, setup, disk);
     let outcome = network.machines[0].outcome.expect("the run has ended");
     outcome.expect("it ends well")
 }
 
 /// Sends to one machine, which fails: why, and what that leaves.
 pub fn fail(image: &[u8], options: DiskOptions, disk: &TestDisk) -> Failed {
-    let network = cast(image, options, disk);
+    fail_to(image, &with(options), disk)
+}
+
+/// Sends to one machine that is made so, which fails: why, and what that leaves.
+pub fn fail_to(image: &[u8], setup: &Setup, disk: &TestDisk) -> Failed {
+    let network = cast_to(image, setup, disk);
     let machine = &network.machines[0];
     let outcome = machine.outcome.expect("the run has ended");
     let leftover = machine.engine.leftover().expect("it is known");
@@ -28,11 +38,14 @@ pub fn fail(image: &[u8], options: DiskOptions, disk: &TestDisk) -> Failed {
 pub type Failed = (Error<DiskError>, Leftover<Error<DiskError>>);
 
 pub fn cast(image: &[u8], options: DiskOptions, disk: &TestDisk) -> Network {
-    let setup = Setup {
+    cast_to(image, &with(options), disk)
+}
+
+fn with(options: DiskOptions) -> Setup {
+    Setup {
         options,
         ..Setup::default()
-    };
-    cast_to(image, &setup, disk)
+    }
 }
 
 /// Sends to one machine that is made so.

@@ -9,13 +9,32 @@ use ironcast_proto::cast::{
 use lz4_flex::frame::FrameEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::image;
+use super::{TestDisk, image};
 
 /// Bytes of a chunk.
 pub const CHUNK: usize = 256 << 10;
 
 /// A byte that a hole leaves as it was.
 pub const OLD: u8 = 0xEE;
+
+/// Chunks of every kind, and some twice.
+pub const ALL: &[Kind] = &[
+    Kind::Plain,
+    Kind::Hole,
+    Kind::Zstd,
+    Kind::Zero,
+    Kind::Lz4,
+    Kind::Plain,
+    Kind::Zero,
+    Kind::Zstd,
+];
+
+/// A disk of `len` bytes, each of which is [`OLD`].
+pub fn old_disk(len: usize) -> TestDisk {
+    TestDisk::with_capacity(len as u64)
+        .with_sectors_of(512)
+        .holding(vec![OLD; len])
+}
 
 /// Bytes that can be compressed; others for each number.
 pub fn data(number: usize, len: usize) -> Vec<u8> {
