@@ -38,8 +38,8 @@ pub struct Config {
     pub drop_after: Option<Duration>,
     /// How long a receiver may take for one slice, counted from the first REQACK, before it is
     /// dropped though it is alive; `None` for as long as it likes. Default 30 s. It may hold most
-    /// of the others up for so long in all, and a quarter of the transfer's time beside. The end
-    /// has limits of its own (docs/protocol.md, "Waits").
+    /// of the others up for so long in all; what such receivers take beyond that may come to a
+    /// quarter of the transfer's time. The end has limits of its own (docs/protocol.md, "Waits").
     pub stall_limit: Option<Duration>,
     /// Forward error correction; `None`, the default, for none.
     pub fec: Option<Layout>,
